@@ -1,0 +1,1 @@
+"""What every process needs: init data, filters, messages, codec, settings, broker, bus, streams."""
