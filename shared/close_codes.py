@@ -1,0 +1,43 @@
+"""The WebSocket close codes: the one table, held equal to `docs/protocol.md` by a test.
+
+The range carries the reconnect policy: a client comes back after 1000–1015 (except those the server maps to 4503) and
+after 4000–4499, and stays away after 4500–4999.
+"""
+
+from enum import IntEnum
+
+
+class CloseCode(IntEnum):
+    """Close codes the server sends, with the default reason text as `reason`."""
+
+    reason: str
+
+    def __new__(cls, value: int, reason: str) -> "CloseCode":
+        """Attach the reason to the number."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.reason = reason
+        return member
+
+    NORMAL = 1000, "closed"
+    INTERNAL_ERROR = 1011, "internal error"
+    LOGIN_TIMEOUT = 4001, "login timeout"
+    SLOW_CONSUMER = 4002, "slow consumer"
+    TOO_MANY_MESSAGES = 4003, "too many messages"
+    NODE_FULL = 4004, "node full"
+    DRAINING = 4005, "draining"
+    RESYNC = 4006, "resync"
+    NO_BROKER = 4007, "no broker"
+    LOGIN_REFUSED = 4500, "refused"
+    BANNED = 4501, "banned"
+    REPLACED = 4502, "replaced"
+    PROTOCOL_ERROR = 4503, "protocol error"
+    ORIGIN_REFUSED = 4504, "origin refused"
+
+    @property
+    def for_good(self) -> bool:
+        """Whether a client must not come back by itself after this code."""
+        return self >= FIRST_FATAL
+
+
+FIRST_FATAL = 4500

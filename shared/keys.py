@@ -1,0 +1,103 @@
+"""Every Redis key and pub/sub channel name of a deployment, in one place.
+
+`docs/redis.md` tells type, fields and bound of each. Braces are literal Redis Cluster hash tags; `tag` is the first
+eight hex digits of SHA-1 over a name, so the keys of one channel share a slot whatever characters its name has.
+"""
+
+import hashlib
+
+UPDATE_ID_BLOCK_BITS = 15  # one `seen` bitmap covers 32,768 update ids (4 KiB)
+
+
+def tag(name: str) -> str:
+    """Return the hash tag of a channel or user name: 8 hex digits of SHA-1, spreading, not security."""
+    return hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:8]
+
+
+class AppKeys:
+    """Names under `{prefix}:{app}:`."""
+
+    def __init__(self, prefix: str, app: str) -> None:
+        self.app = app
+        self.base = f"{prefix}:{app}:"
+        self.bot = self.base + "bot"
+        self.banned = self.base + "banned"
+        self.admins = self.base + "admins"
+        self.lanes = self.base + "lanes"
+        self.dead = self.base + "dead"
+        self.commands = self.base + "commands"
+
+    def own(self, name: str) -> str:
+        """Return the author's own key `name`."""
+        return f"{self.base}own:{name}"
+
+    def everyone(self, part: int = 0) -> str:
+        """Return the pub/sub channel of broadcasts; `part` 0…15 matters in Redis Cluster only."""
+        return f"{self.base}all:{part}"
+
+    def user(self, telegram_id: int) -> str:
+        """Return the pub/sub channel of one user's clients."""
+        return f"{self.base}user:{{{tag(str(telegram_id))}}}:{telegram_id}"
+
+    def channel(self, name: str) -> str:
+        """Return the pub/sub channel that carries the live messages of the app's channel `name`."""
+        return f"{self.base}ch:{{{tag(name)}}}:{name}"
+
+    def valid_after(self, telegram_id: int) -> str:
+        """Return the key of the unix second before which a user's session tokens are void."""
+        return f"{self.base}valid-after:{{{tag(str(telegram_id))}}}:{telegram_id}"
+
+    def updates(self, lane: int) -> str:
+        """Return the stream of Telegram updates of one lane."""
+        return f"{self.base}{{lane-{lane}}}:updates"
+
+    def seen(self, lane: int, update_id: int) -> str:
+        """Return the bitmap that remembers which update ids around `update_id` were taken in."""
+        return f"{self.base}{{lane-{lane}}}:seen:{update_id >> UPDATE_ID_BLOCK_BITS}"
+
+    def tries(self, lane: int) -> str:
+        """Return the hash of failed tries per stream entry of one lane."""
+        return f"{self.base}{{lane-{lane}}}:tries"
+
+    def lane_lease(self, lane: int) -> str:
+        """Return the lease of one lane: the worker that owns it."""
+        return f"{self.base}{{lane-{lane}}}:lease"
+
+    def lane_fence(self, lane: int) -> str:
+        """Return the fence counter of one lane, incremented at each change of owner."""
+        return f"{self.base}{{lane-{lane}}}:fence"
+
+    def lease(self, name: str) -> str:
+        """Return the lease `name` (`poller`, `tasks`) of the app."""
+        return f"{self.base}{{{name}}}:lease"
+
+    def fence(self, name: str) -> str:
+        """Return the fence counter of the lease `name`."""
+        return f"{self.base}{{{name}}}:fence"
+
+    def offset(self, name: str) -> str:
+        """Return the position kept with the lease `name`: for `poller` the next `update_id` to ask for."""
+        return f"{self.base}{{{name}}}:offset"
+
+
+class Keys:
+    """Names of one deployment, `{prefix}:…`; deployment-wide ones live under `{prefix}:_:`."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.nodes = f"{prefix}:_:nodes"
+        self.control = f"{prefix}:_:control"
+        self.tables = f"{prefix}:_:{{tables}}:lease"
+        self.tables_fence = f"{prefix}:_:{{tables}}:fence"
+
+    def app(self, name: str) -> AppKeys:
+        """Return the names of one app."""
+        return AppKeys(self.prefix, name)
+
+    def node(self, node_id: str) -> str:
+        """Return the hash that describes a live process."""
+        return f"{self.prefix}:_:node:{node_id}"
+
+    def beat(self, node_id: str) -> str:
+        """Return the pub/sub channel over which a process hears its own heartbeat."""
+        return f"{self.prefix}:_:beat:{node_id}"
