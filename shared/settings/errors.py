@@ -1,0 +1,20 @@
+"""What is raised when settings are wrong: one exception that carries every mistake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class SettingsError(Exception):
+    """The settings cannot be used.
+
+    Args:
+        mistakes: One line per mistake, each naming where it is and what to do. Never holds a secret.
+    """
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        self.mistakes = list(mistakes)
+        super().__init__("\n".join(self.mistakes))

@@ -1,0 +1,173 @@
+"""The effective settings of a process."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import Field, PrivateAttr, SecretStr
+
+from shared.settings.app import AppSettings
+from shared.settings.model import (
+    SECTIONS,
+    BotSettings,
+    DatabaseSettings,
+    GatewaySettings,
+    LogSettings,
+    RedisSettings,
+    Section,
+    TelegramSettings,
+    WsSettings,
+    file_key,
+    plain,
+    shown,
+)
+
+SECRET_WORDS = ("token", "secret", "password", "api_key", "private_key")
+
+
+class Settings(Section):
+    """All settings: one attribute for each section, and the apps by name."""
+
+    log: LogSettings = Field(default_factory=LogSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
+    ws: WsSettings = Field(default_factory=WsSettings)
+    telegram: TelegramSettings = Field(default_factory=TelegramSettings)
+    bot: BotSettings = Field(default_factory=BotSettings)
+    apps: dict[str, AppSettings] = Field(default_factory=dict)
+
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    _files: tuple[Path, ...] = PrivateAttr(())
+    _database_models: list[Any] = PrivateAttr(default_factory=list)
+
+    def model_post_init(self, _context: Any) -> None:
+        """Let the apps see the global settings."""
+        for name, app in self.apps.items():
+            app.attach(name, self)
+
+    def place(self, folder: Path, files: tuple[Path, ...]) -> None:
+        """Tell the settings where they came from."""
+        self._folder, self._files = folder, files
+
+    @property
+    def folder(self) -> Path:
+        """The absolute folder that relative paths start from: the settings file's, else the working directory."""
+        return self._folder
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files the settings were read from, secret files too: what to watch for changes."""
+        return self._files
+
+    @property
+    def database_models(self) -> list[Any]:
+        """The process's list of SQLAlchemy models."""
+        return self._database_models
+
+    def resolve(self, path_text: str) -> Path:
+        """Make a path of the settings absolute.
+
+        Args:
+            path_text: As it stands in the settings; `~` is the user's home.
+        """
+        return self._folder / Path(path_text).expanduser()
+
+    def redacted(self) -> dict[str, Any]:
+        """Give the effective settings as plain data, every secret as `***`, keys as in a settings file."""
+        found: dict[str, Any] = {name: _section(getattr(self, name)) for name in SECTIONS}
+        return {**found, "apps": {name: _app(app) for name, app in self.apps.items()}}
+
+    def secrets(self) -> Iterator[str]:
+        """Give every secret value, derived ones too, for `shared.log.protect`."""
+        for section in (self.gateway, self.ws, *self.apps.values()):
+            yield from _secret_values(section)
+        yield from _passwords(self.redis.url)
+        yield from _passwords(self.database.url)
+        for app in self.apps.values():
+            yield from _app_secrets(app)
+
+    def warnings(self) -> list[str]:
+        """Name what is allowed but may surprise, one line each."""
+        found = [] if self.apps else ["no app is set: add a section [apps.NAME], or make one with: mini-apps new NAME"]
+        found += [f"gateway.api-keys[{at}] is short: use 16 characters or more" for at in _short(self.gateway.api_keys)]
+        found += [f"ws.session-keys[{at}] is short: use 16 characters or more" for at in _short(self.ws.session_keys)]
+        for name, app in self.apps.items():
+            if app.enabled:
+                found += [f"apps.{name}.{text}" for text in self._app_warnings(app)]
+        return found
+
+    def _app_warnings(self, app: AppSettings) -> Iterator[str]:
+        if app.url and urlsplit(app.url).scheme != "https":
+            yield f"url: {app.url} is not HTTPS: Telegram opens only HTTPS pages (outside its test environment)"
+        if app.fake_user is not None:
+            yield "fake-user is set: whoever connects from this machine is logged in without Telegram"
+        if app.ingest == "webhook" and not self.gateway.public_url:
+            yield "ingest is webhook, but gateway.public-url is not set: Telegram cannot be told where to send"
+
+
+def _short(secrets: list[SecretStr]) -> list[int]:
+    return [at for at, secret in enumerate(secrets) if len(secret.get_secret_value()) < 16]
+
+
+def _section(section: Section) -> dict[str, Any]:
+    fields = type(section).model_fields
+    values = {shown(file_key(name, field)): getattr(section, name) for name, field in fields.items()}
+    return {
+        key: mask_url(value) if key == "url" and isinstance(value, SecretStr) else plain(value)
+        for key, value in values.items()
+        if value is not None
+    }
+
+
+def _app(app: AppSettings) -> dict[str, Any]:
+    own = {shown(key): _masked(key, value) for key, value in (app.__pydantic_extra__ or {}).items()}
+    return {**_section(app), **own}
+
+
+def _masked(key: str, value: Any) -> Any:
+    """Hide what an author keeps under a key that sounds like a secret, at any depth."""
+    if any(word in key.lower().replace("-", "_") for word in SECRET_WORDS):
+        return "***"
+    if isinstance(value, dict):
+        return {inner: _masked(inner, item) for inner, item in value.items()}
+    if isinstance(value, list):
+        return [_masked("", item) for item in value]
+    return value
+
+
+def mask_url(url: SecretStr) -> str:
+    """Show where an address leads without its user, password and parameters."""
+    head, _, query = url.get_secret_value().partition("?")
+    scheme, _, rest = head.partition("://")
+    login, at, host = rest.rpartition("@")
+    return f"{scheme}://{'***' if login else ''}{at}{host}{'?***' if query else ''}"
+
+
+def _secret_values(section: Section) -> Iterator[str]:
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, SecretStr):
+                yield item.get_secret_value()
+
+
+def _passwords(url: SecretStr) -> Iterator[str]:
+    """Give the password of an address, as written and as meant."""
+    login = url.get_secret_value().partition("://")[2].rpartition("@")[0]
+    password = login.partition(":")[2]
+    if password:
+        yield from {password, unquote(password)}
+
+
+def _app_secrets(app: AppSettings) -> Iterator[str]:
+    if app.bot_token is not None:
+        yield app.bot_token.get_secret_value().partition(":")[2]
+    if (key := app.key_for_init_data()) is not None:
+        yield key.hex()
+    if (secret := app.effective_webhook_secret()) is not None:
+        yield from (secret, app.webhook_path())
+    for key_, value in (app.__pydantic_extra__ or {}).items():
+        if isinstance(value, str) and _masked(key_, value) == "***":
+            yield value
