@@ -1,0 +1,174 @@
+"""What the sandbox is started with: one JSON file, or a few flags."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sandbox.hosts import is_loopback
+from sandbox.model import User
+
+_TOKEN = re.compile(r"(?P<id>[1-9]\d{0,15}):[A-Za-z0-9_-]{1,60}")
+_REAL_TOKEN = re.compile(r"\d{8,10}:[A-Za-z0-9_-]{35}")
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.IGNORECASE)
+_KEYS = {"host", "port", "bots", "users", "limits"}
+_BOT_KEYS = {"name", "token", "url", "short_name", "username", "title"}
+
+DEFAULT_USERS = (
+    User(1001, "Ada", last_name="Lovelace", username="ada", language_code="en"),
+    User(1002, "Ben", username="ben", language_code="en"),
+)
+
+
+class ConfigError(ValueError):
+    """The sandbox cannot start like this; the text is one line for the person who started it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BotConfig:
+    """One bot.
+
+    Args:
+        name: the app's name, used in `?bot=` and in the page API.
+        token: `<bot id>:<anything>`, such as `42:sandbox-counter`.
+        url: where its mini app is; empty when it has none.
+        short_name: of the direct link `t.me/<username>/<short_name>`.
+        username: without `@`; made from the name when empty.
+        title: the bot's name on the phones; made from the name when empty.
+    """
+
+    name: str
+    token: str
+    url: str = ""
+    short_name: str = ""
+    username: str = ""
+    title: str = ""
+
+    @property
+    def id(self) -> int:
+        """The number before the colon of the token."""
+        return int(self.token.partition(":")[0])
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Seconds between tries of a failed webhook delivery: at once, then doubling, as Telegram does."""
+
+    first: float = 0.0
+    base: float = 2.0
+    longest: float = 120.0
+
+    def delay(self, failures: int) -> float:
+        """Return the wait after so many failures in a row (1 and up)."""
+        return self.first if failures == 1 else min(self.longest, self.base * 2.0 ** min(failures - 2, 30))
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxConfig:
+    """Everything the server needs to know.
+
+    Args:
+        limits: start with Telegram's sending limits switched on.
+        allow_remote: serve other machines too, and take any Host header.
+        allow_real_token: do not refuse tokens that look like Telegram's.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8083
+    bots: tuple[BotConfig, ...] = ()
+    users: tuple[User, ...] = DEFAULT_USERS
+    limits: bool = False
+    allow_remote: bool = False
+    allow_real_token: bool = False
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def check(self) -> None:
+        """Refuse what would be unsafe or cannot work.
+
+        Raises:
+            ConfigError: names the mistake and what to do.
+        """
+        if not is_loopback(self.host) and not self.allow_remote:
+            raise ConfigError(
+                f"host {self.host} is reachable from other machines, and anybody there could act as any user: "
+                "use 127.0.0.1, or pass --allow-remote if you mean it"
+            )
+        for bot in self.bots:
+            _check_bot(bot, allow_real_token=self.allow_real_token)
+        for what, values in (
+            ("name", [bot.name for bot in self.bots]),
+            ("bot id (the number before the colon of the token)", [bot.id for bot in self.bots]),
+        ):
+            if len(set(values)) < len(values):
+                raise ConfigError(f"two bots have the same {what}: {', '.join(map(str, values))}")
+
+
+def _check_bot(bot: BotConfig, *, allow_real_token: bool) -> None:
+    if not _NAME.fullmatch(bot.name):
+        raise ConfigError(f"bot name {bot.name!r}: use letters, digits, - and _, starting with a letter")
+    if _REAL_TOKEN.fullmatch(bot.token) and not allow_real_token:
+        raise ConfigError(
+            f"the token of bot {bot.name} looks like a real one, which does not belong here: "
+            f"use something like 42:sandbox-{bot.name}, or pass --allow-real-token"
+        )
+    if not _TOKEN.fullmatch(bot.token):
+        raise ConfigError(f"the token of bot {bot.name} must look like 42:sandbox-{bot.name}")
+    if bot.url and (urlsplit(bot.url).scheme not in {"http", "https"} or not urlsplit(bot.url).hostname):
+        raise ConfigError(f"the url of bot {bot.name} must start with http:// or https://")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a JSON config file and check its shape; the values are fields of `SandboxConfig`.
+
+    Raises:
+        ConfigError: the file is missing, not JSON, or has unknown or mistyped keys.
+    """
+    try:
+        data = json.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{path} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} must hold a JSON object")
+    _check_keys(data, _KEYS, str(path))
+    try:
+        return _convert(data, str(path))
+    except (TypeError, KeyError) as error:
+        raise ConfigError(f"{path}: a bot needs name and token, a user id and first_name ({error})") from error
+
+
+def _convert(data: dict[str, Any], where: str) -> dict[str, Any]:
+    bots = data.pop("bots", [])
+    for bot in bots:
+        _check_keys(bot, _BOT_KEYS, f"a bot in {where}")
+    result = {**data, "bots": tuple(BotConfig(**bot) for bot in bots)}
+    if "users" in data:
+        result["users"] = tuple(User(**user) for user in data["users"])
+    return result
+
+
+def _check_keys(data: dict[str, Any], known: set[str], where: str) -> None:
+    if unknown := sorted(set(data) - known):
+        raise ConfigError(f"{where} has an unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+
+
+def parse_app(values: Sequence[str]) -> tuple[BotConfig, ...]:
+    """Return the bots of `--app name=token,url` flags.
+
+    Raises:
+        ConfigError: a value has another form.
+    """
+    bots = []
+    for value in values:
+        name, equals, rest = value.partition("=")
+        token, _, url = rest.partition(",")
+        if not equals or not token:
+            raise ConfigError(
+                "--app takes name=token,url, such as counter=42:sandbox-counter,http://127.0.0.1:8080/apps/counter/"
+            )
+        bots.append(BotConfig(name, token, url, short_name=name))
+    return tuple(bots)
