@@ -15,35 +15,37 @@ _EQUALS = r"(?:=|%(?:25)*3[Dd])"
 _COLON = r"(?::|%(?:25)*3[Aa])"
 _HIDDEN_KEYS = (
     "authorization|api_key|apikey|cookie|grant|hash|init_data|initdata|password|secret|session|signature"
-    "|tgwebappdata|token|webapp_key|query_id|set_cookie"
+    "|tgwebappdata|token|webapp_key"
 )
 _HIDDEN_KEY = re.compile(rf"(?:.*_)?(?:{_HIDDEN_KEYS})s?")
-_QUOTED_KEY = _HIDDEN_KEYS.replace("_", "[-_]?")
+_WRITTEN_KEY = _HIDDEN_KEYS.replace("_", "[-_]?")
 
+# Texts may hold what strangers sent, so no pattern may take quadratic time: each starts at a fixed word or at an edge.
+_WORD = re.compile(r"[^\s\"'<>?#]+")
+_INIT_DATA = re.compile(rf"auth_date{_EQUALS}")
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # /bot<token>/ in addresses of the Bot API, whatever the token's length
     (re.compile(rf"/bot\d+{_COLON}[^/\s\"'\\<>]+"), f"/bot{HIDDEN}"),
-    (re.compile(rf"\d{{5,}}{_COLON}[A-Za-z0-9_-]{{30,}}"), HIDDEN),
+    (re.compile(rf"(?<!\d)\d{{5,}}{_COLON}[A-Za-z0-9_-]{{30,}}"), HIDDEN),
     # a login in an address: redis://user:password@host
-    (re.compile(r"(?<=://)[^/\s\"'@]*:[^\s\"'@]*@"), f"{HIDDEN}@"),
+    (re.compile(r"(?<=://)[^/\s\"'@:]{0,256}:[^\s\"'@]{0,512}@"), f"{HIDDEN}@"),
     (re.compile(r"\b(Bearer|Basic)\s+[^\s\"',;]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
-    # init data, plain or percent-encoded, whole or in parts
-    (re.compile(rf"\b(tgWebAppData|init_?data){_EQUALS}[^\s\"'&<>]+", re.IGNORECASE), rf"\1={HIDDEN}"),
+    # parts of init data and other parameters, plain or percent-encoded
     (
         re.compile(
-            rf"(?<![A-Za-z])(hash|signature|query_id|token|session){_EQUALS}[^\s\"'&<>%,;)\]}}]+", re.IGNORECASE
+            rf"(tgWebAppData|init_?data|hash|signature|query_id|token|session|api_?key){_EQUALS}[^\s\"'&<>,;)\]}}]+",
+            re.IGNORECASE,
         ),
         rf"\1={HIDDEN}",
     ),
     # a key and its value as Python or JSON writes them, also inside another text where quotes are escaped
     (
-        re.compile(
-            rf"((?:[\w-]*[-_])?(?:{_QUOTED_KEY})\\*[\"']?\s*[:=]\s*[bru]?\\*)([\"'])(?:(?!\2).)+?(\\*\2)", re.IGNORECASE
-        ),
+        re.compile(rf"((?:{_WRITTEN_KEY})s?\\*[\"']?\s*[:=]\s*b?\\*)([\"'])(?:(?!\2).)+?(\\*\2)", re.IGNORECASE),
         rf"\1\2{HIDDEN}\3",
     ),
-    # webapp keys, init data hashes and SHA-256 keys of any kind
+    # webapp keys and init data hashes; session tokens and signatures
     (re.compile(r"(?<![0-9A-Za-z])[0-9a-fA-F]{64}(?![0-9A-Za-z])"), HIDDEN),
+    (re.compile(r"(?<![\w-])[A-Za-z0-9_-]{80,}={0,2}"), HIDDEN),
 )
 
 
@@ -81,6 +83,8 @@ def scrub(text: str) -> str:
     """
     if _protected.pattern is not None:
         text = _protected.pattern.sub(HIDDEN, text)
+    if "auth_date" in text:  # init data goes as a whole: the user's name is nobody's business either
+        text = _WORD.sub(lambda word: HIDDEN if _INIT_DATA.search(word[0]) else word[0], text)
     for pattern, instead in _PATTERNS:
         text = pattern.sub(instead, text)
     return text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
 from shared.init_data import webapp_key
+from shared.settings.masking import masked
 from shared.settings.model import SECTIONS, TelegramSettings, WsAppSettings, canonical
 from shared.settings.types import (
     AnyCase,
@@ -38,7 +39,7 @@ class AppSettings(TelegramSettings, WsAppSettings):
 
     model_config = ConfigDict(extra="allow")
 
-    class_path: ClassPath = Field("", validation_alias="class", description="The App class, as module:Class.")
+    class_path: ClassPath = Field(default="", validation_alias="class", description="The App class, as module:Class.")
     enabled: bool = setting(default=True, meaning="Whether the app is served.")
     bot_token: Annotated[BotToken | None, EmptyIsUnset] = setting(
         None, "The bot's token; only the bot worker needs it."
@@ -103,6 +104,15 @@ class AppSettings(TelegramSettings, WsAppSettings):
         """The process's list of SQLAlchemy models, which `App.register_models` appends to."""
         return self._own_models if self._all is None else self._all.database_models
 
+    def own(self) -> dict[str, Any]:
+        """Give the author's own keys, with `_`, and their values."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Hide what an author's own keys hold by their names; ours hide themselves."""
+        own = self.own()
+        return ((key, masked(value, key) if key in own else value) for key, value in super().__repr_args__())
+
     def get(self, key: str, default: Any = None) -> Any:
         """Look a setting up by its key, with `-` or `_`.
 
@@ -121,7 +131,7 @@ class AppSettings(TelegramSettings, WsAppSettings):
         if name in type(self).model_fields:
             yield getattr(self, name)
             return
-        yield (self.__pydantic_extra__ or {}).get(name)
+        yield self.own().get(name)
         if self._all is not None:
             yield getattr(self._all, name) if name in SECTIONS else getattr(self._all.ws, name, None)
 

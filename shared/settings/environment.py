@@ -54,10 +54,10 @@ def _from_variable(place: Place, text: str, variable: str, mistakes: list[str]) 
         value = json.loads(text) if text.lstrip()[:1] in ("[", "{") else text
     elif is_list(field):
         value = _list(text)
-    elif is_table(field) and text:
-        value = json.loads(text)
-    elif text == "" and not is_text(field):
+    elif text == "" and (is_table(field) or not is_text(field)):
         return {}  # container files pass `PORT=${PORT:-}`: not set
+    elif is_table(field):
+        value = json.loads(text)
     else:
         value = text
     return {place: Found(value, variable, variable=True)}

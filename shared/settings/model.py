@@ -3,7 +3,7 @@
 A setting's key is its field's name with `-` or `_`; its documentation is the text beside its default.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.fields import FieldInfo
@@ -21,7 +21,6 @@ from shared.settings.types import (
     NodeId,
     NonEmptySecret,
     Port,
-    Positive,
     Prefix,
     ProxyUrl,
     RedisUrl,
@@ -96,8 +95,8 @@ class WsAppSettings(Section):
     session_keys: list[NonEmptySecret] = setting(
         [], "The first signs session tokens, all verify; none: derived from the webapp key."
     )
-    session_ttl: Positive = setting(3_600, "Life of a session token, in seconds.")
-    session_max_age: Positive = setting(86_400, "Life of a session from its first login, in seconds.")
+    session_ttl: Limit = setting(3_600, "Life of a session token, in seconds.")
+    session_max_age: Limit = setting(86_400, "Life of a session from its first login, in seconds.")
 
 
 class WsSettings(WsAppSettings):
@@ -172,16 +171,3 @@ def canonical(key: str) -> str:
 def shown(key: str) -> str:
     """Bring a key to the form that documentation and messages use."""
     return key.replace("_", "-")
-
-
-def plain(value: Any) -> Any:
-    """Give a setting as plain data with every secret hidden.
-
-    Args:
-        value: A field's value: text, number, list, table or secret.
-    """
-    if isinstance(value, SecretStr):
-        return "***"
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    return value

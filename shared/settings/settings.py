@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field, PrivateAttr, SecretStr
 
 from shared.settings.app import AppSettings
+from shared.settings.masking import masked, masked_url, passwords, secret_texts
 from shared.settings.model import (
     SECTIONS,
     BotSettings,
@@ -19,11 +20,8 @@ from shared.settings.model import (
     TelegramSettings,
     WsSettings,
     file_key,
-    plain,
     shown,
 )
-
-SECRET_WORDS = ("token", "secret", "password", "api_key", "private_key")
 
 
 class Settings(Section):
@@ -82,9 +80,9 @@ class Settings(Section):
     def secrets(self) -> Iterator[str]:
         """Give every secret value, derived ones too, for `shared.log.protect`."""
         for section in (self.gateway, self.ws, *self.apps.values()):
-            yield from _secret_values(section)
-        yield from _passwords(self.redis.url)
-        yield from _passwords(self.database.url)
+            yield from secret_texts([getattr(section, name) for name in type(section).model_fields])
+        yield from passwords(self.redis.url)
+        yield from passwords(self.database.url)
         for app in self.apps.values():
             yield from _app_secrets(app)
 
@@ -113,61 +111,23 @@ def _short(secrets: list[SecretStr]) -> list[int]:
 
 def _section(section: Section) -> dict[str, Any]:
     fields = type(section).model_fields
-    values = {shown(file_key(name, field)): getattr(section, name) for name, field in fields.items()}
+    values = {file_key(name, field): getattr(section, name) for name, field in fields.items()}
     return {
-        key: mask_url(value) if key == "url" and isinstance(value, SecretStr) else plain(value)
+        shown(key): masked_url(value) if key == "url" and isinstance(value, SecretStr) else masked(value)
         for key, value in values.items()
         if value is not None
     }
 
 
 def _app(app: AppSettings) -> dict[str, Any]:
-    own = {shown(key): _masked(key, value) for key, value in (app.__pydantic_extra__ or {}).items()}
-    return {**_section(app), **own}
-
-
-def _masked(key: str, value: Any) -> Any:
-    """Hide what an author keeps under a key that sounds like a secret, at any depth."""
-    if any(word in key.lower().replace("-", "_") for word in SECRET_WORDS):
-        return "***"
-    if isinstance(value, dict):
-        return {inner: _masked(inner, item) for inner, item in value.items()}
-    if isinstance(value, list):
-        return [_masked("", item) for item in value]
-    return value
-
-
-def mask_url(url: SecretStr) -> str:
-    """Show where an address leads without its user, password and parameters."""
-    head, _, query = url.get_secret_value().partition("?")
-    scheme, _, rest = head.partition("://")
-    login, at, host = rest.rpartition("@")
-    return f"{scheme}://{'***' if login else ''}{at}{host}{'?***' if query else ''}"
-
-
-def _secret_values(section: Section) -> Iterator[str]:
-    for name in type(section).model_fields:
-        value = getattr(section, name)
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, SecretStr):
-                yield item.get_secret_value()
-
-
-def _passwords(url: SecretStr) -> Iterator[str]:
-    """Give the password of an address, as written and as meant."""
-    login = url.get_secret_value().partition("://")[2].rpartition("@")[0]
-    password = login.partition(":")[2]
-    if password:
-        yield from {password, unquote(password)}
+    return {**_section(app), **{shown(key): masked(value, key) for key, value in app.own().items()}}
 
 
 def _app_secrets(app: AppSettings) -> Iterator[str]:
+    yield from secret_texts(app.own())
     if app.bot_token is not None:
         yield app.bot_token.get_secret_value().partition(":")[2]
     if (key := app.key_for_init_data()) is not None:
         yield key.hex()
     if (secret := app.effective_webhook_secret()) is not None:
         yield from (secret, app.webhook_path())
-    for key_, value in (app.__pydantic_extra__ or {}).items():
-        if isinstance(value, str) and _masked(key_, value) == "***":
-            yield value
