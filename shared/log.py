@@ -59,7 +59,7 @@ def configure(settings: LogSettings, *, process: str, node: str = "", stream: Te
         cache_logger_on_first_use=False,
     )
     handler = _Handler(out)
-    handler.setFormatter(_formatter(shared, console=console, colors=console and _wants_colors(out)))
+    handler.setFormatter(_formatter(shared, console=console, colors=console and wants_colors(out)))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for name, least in _AT_LEAST.items():
@@ -122,7 +122,12 @@ def _json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     return orjson.dumps({**first, **event}, default=repr).decode()
 
 
-def _wants_colors(stream: TextIO) -> bool:
+def wants_colors(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal whose user did not ask for plain text.
+
+    Args:
+        stream: Where lines go.
+    """
     return stream.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org
 
 

@@ -206,7 +206,7 @@ def test_get_has_a_default_for_what_is_nowhere_and_an_attribute_says_so(tmp_path
 
 def test_settings_cannot_be_changed_and_reject_unknown_names() -> None:
     with pytest.raises(ValidationError):
-        WsSettings().port = 5  # type: ignore[misc]  # what is tested
+        WsSettings().port = 5
     with pytest.raises(ValidationError):
         WsSettings(prot=5)  # type: ignore[call-arg]  # what is tested
 
