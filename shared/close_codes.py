@@ -20,6 +20,7 @@ class CloseCode(IntEnum):
         return member
 
     NORMAL = 1000, "closed"
+    ABNORMAL = 1006, "lost"
     INTERNAL_ERROR = 1011, "internal error"
     LOGIN_TIMEOUT = 4001, "login timeout"
     SLOW_CONSUMER = 4002, "slow consumer"

@@ -1,0 +1,322 @@
+"""One socket: bytes in, frames out, around the sans-I/O protocol of the websockets library.
+
+This shell owns the transport and nothing else: what a message means is `session.decide`, what a client hears is the
+hub's, who it is the login's. Every failure ends in `close` with a code of `shared.close_codes`.
+"""
+
+import asyncio
+import contextlib
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from websockets.exceptions import InvalidState
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from shared import messages
+from shared.close_codes import CloseCode
+from shared.codec import DecodeError, decode_json, decode_msgpack, encode_json, json_to_msgpack
+from shared.messages import MessageError
+from ws_server import handshake
+from ws_server.framing import binary_frame, text_frame
+from ws_server.limits import TokenBucket
+from ws_server.session import Answer, Enqueue, Nothing, Stage, StartLogin, decide
+
+if TYPE_CHECKING:
+    from mini_apps.client import Peer
+    from ws_server.inbox import Inbox
+    from ws_server.node import Node
+
+MAX_REASON = 123  # bytes of a close frame's reason, RFC 6455 section 5.5.1
+CLOSE_SECONDS = 5.0  # how long the client may take to answer our close frame
+MAX_FRAGMENTS = 1024  # of one message
+
+
+class Protocol(ServerProtocol):
+    """The library's protocol with our close codes: 4503 stands where it would say 1002, 1003, 1007 or 1009."""
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Fail the connection: say why in a message, then close for good."""
+        if self.state is State.OPEN and code != CloseCode.ABNORMAL:
+            body = encode_json(messages.disconnect(CloseCode.PROTOCOL_ERROR, reason))
+            packed = self.subprotocol == messages.SUBPROTOCOL_MSGPACK
+            self.writes.append(binary_frame(json_to_msgpack(body)) if packed else text_frame(body))
+            code = CloseCode.PROTOCOL_ERROR
+        super().fail(code, _short(reason))
+
+
+class Connection(asyncio.Protocol):
+    """One client's socket; also the `Member` of the hub and the `ClientLink` of its `Client`.
+
+    Args:
+        node: the node it belongs to.
+    """
+
+    __slots__ = (
+        "_bucket", "_fragments", "_text", "_ws", "app", "channels", "client_id", "heard", "inbox", "node", "packed",
+        "peer", "pinged", "slot", "stage", "transport", "user_group",
+    )  # fmt: skip
+
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+        self._ws = Protocol(
+            max_size=node.max_message_bytes or None,
+            subprotocols=handshake.SUBPROTOCOLS,
+            select_subprotocol=handshake.select_subprotocol,
+            logger=handshake.QUIET,
+        )
+        self.stage = Stage.HANDSHAKE
+        self.transport: asyncio.Transport | None = None
+        self.peer: Peer | None = None
+        self.packed = False
+        self.client_id = secrets.token_hex(8)
+        self.app: str | None = None
+        self.user_group: str | None = None
+        self.channels: set[str] = set()
+        self.inbox: Inbox | None = None
+        self.heard = 0.0
+        self.pinged = False
+        self.slot = 0
+        self._bucket: TokenBucket | None = None
+        self._fragments: list[bytes] = []
+        self._text = True
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket (asyncio's callback)."""
+        self.transport = transport  # type: ignore[assignment]  # TCP servers give a Transport
+        self.heard = self.node.now()
+        transport.set_write_buffer_limits(high=self.node.settings.send_buffer_bytes or None)  # type: ignore[attr-defined]  # as above
+        self.node.accepted(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes (asyncio's callback)."""
+        self.heard = self.node.now()
+        self.pinged = False
+        ws = self._ws
+        ws.receive_data(data)
+        for event in ws.events_received():
+            if isinstance(event, Frame):
+                self._frame(event)
+            elif isinstance(event, Request):
+                self._request(event)
+        if ws.close_sent is not None and self.stage is not Stage.CLOSED:  # the protocol failed it
+            self._count_close(ws.close_sent.code)
+            self._closing()
+        self._write_protocol()
+
+    def eof_received(self) -> None:
+        """Take the end of the stream (asyncio's callback); the transport then closes by itself."""
+        self._ws.receive_eof()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The socket is gone (asyncio's callback)."""
+        self.stage = Stage.CLOSED
+        self.node.lost(self)
+
+    def pause_writing(self) -> None:
+        """Cut a slow client off: more than `send-buffer-bytes` wait for it (asyncio's callback)."""
+        if self.stage is not Stage.CLOSED:
+            self._count_close(CloseCode.SLOW_CONSUMER)
+            self.stage = Stage.CLOSED
+            self._abort()
+
+    # What comes in.
+
+    def _request(self, request: Request) -> None:
+        answer = handshake.respond(self.node, self._ws, self._address(), request)
+        self.peer = answer.peer
+        self._ws.send_response(answer.response)
+        if self._ws.state is not State.OPEN:
+            return
+        self.stage = Stage.OPEN
+        self.packed = self._ws.subprotocol == messages.SUBPROTOCOL_MSGPACK
+        self._write_protocol()
+        if answer.refused is not None:
+            self.close(answer.refused, answer.refused.reason)
+            return
+        settings = self.node.settings
+        self.send_message(messages.connect(self.node.id, settings.ping_interval, settings.ping_timeout))
+
+    def _address(self) -> str:
+        name = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return str(name[0]) if isinstance(name, tuple) else ""
+
+    def _frame(self, frame: Frame) -> None:
+        if self.stage is Stage.CLOSED:
+            return
+        match frame.opcode:
+            case Opcode.TEXT | Opcode.BINARY:
+                self._text = frame.opcode is Opcode.TEXT
+                if frame.fin:
+                    self._message(bytes(frame.data))
+                else:
+                    self._fragments = [bytes(frame.data)]
+            case Opcode.CONT:
+                self._fragments.append(bytes(frame.data))
+                if len(self._fragments) > MAX_FRAGMENTS:
+                    self.close(CloseCode.PROTOCOL_ERROR, f"a message of more than {MAX_FRAGMENTS} fragments")
+                elif frame.fin:
+                    whole, self._fragments = b"".join(self._fragments), []
+                    self._message(whole)
+            case Opcode.CLOSE:
+                self._closing()
+
+    def _message(self, data: bytes) -> None:
+        counts = self.node.counts
+        counts.messages_in += 1
+        counts.bytes_in += len(data)
+        if not self._within_rate():
+            self.close(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.reason)
+            return
+        if self._text is self.packed:
+            kinds = ("binary", "text") if self.packed else ("text", "binary")
+            self.close(CloseCode.PROTOCOL_ERROR, f"this connection speaks {kinds[0]} frames, not {kinds[1]} ones")
+            return
+        try:
+            message = decode_msgpack(data) if self.packed else decode_json(data)
+            parsed = messages.parse(message)
+        except DecodeError as error:
+            if self._text and not _is_utf8(data):
+                self.close(CloseCode.PROTOCOL_ERROR, "text frames are UTF-8")
+            else:
+                self.send_message(messages.error(str(error), "format"))
+            return
+        except MessageError as error:
+            self.send_message(messages.error(str(error), error.code, error.id))
+            return
+        match decide(self.stage, self.app, parsed):
+            case Answer(message=reply):
+                self.send_message(reply)
+            case StartLogin(login=login):
+                self.stage = Stage.LOGGING_IN
+                self.app = login.app
+                self.node.start_login(self, login)
+            case Enqueue(message=queued):
+                self.node.enqueue(self, queued)
+            case Nothing():
+                pass
+
+    def _within_rate(self) -> bool:
+        now = self.heard
+        if self._bucket is None:
+            self._bucket = TokenBucket(self.node.settings.messages_per_second, now)
+        return self._bucket.take(now)
+
+    def limit_to(self, max_message_bytes: int, messages_per_second: float) -> None:
+        """Hold this client to the limits of its app from now on."""
+        self._ws.max_message_size = max_message_bytes or None
+        self._bucket = TokenBucket(messages_per_second, self.heard)
+
+    def stop_reading(self) -> None:
+        """Leave further messages in the socket until the handler catches up."""
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def inbox_moved(self, waiting: int) -> None:
+        """Read on once the queue is half empty."""
+        if (
+            self.transport is not None
+            and not self.transport.is_closing()
+            and waiting * 2 <= self.node.settings.client_queue
+        ):
+            self.transport.resume_reading()
+
+    # What goes out.
+
+    def write(self, data: bytes) -> None:
+        """Write whole frames."""
+        if self.stage is not Stage.CLOSED and self.transport is not None:
+            self.transport.write(data)
+
+    def send(self, body: bytes) -> None:
+        """Send finished JSON to this client."""
+        self.node.counts.messages_out += 1
+        self.write(binary_frame(json_to_msgpack(body)) if self.packed else text_frame(body))
+
+    def send_message(self, message: dict[str, Any]) -> None:
+        """Send a message of the protocol to this client.
+
+        Raises:
+            TypeError: a value in it has no JSON form (a handler's result, say).
+        """
+        self.send(encode_json(message))
+
+    async def join(self, channel: str, id_: Any = None) -> None:
+        """Enter a channel; once this returns, nothing published there is missed.
+
+        Raises:
+            ValueError: the name cannot be one, or the client is in too many.
+            BrokerUnavailable: Redis did not confirm.
+        """
+        await self.node.enter(self, messages.check_channel(channel, id_), id_)
+
+    async def leave(self, channel: str, reason: str = "left") -> None:
+        """Leave a channel; nothing happens to a client that is not in it."""
+        if self.node.exit(self, channel):
+            self.send_message(messages.left(channel, reason))
+
+    def ping(self) -> None:
+        """Ask whether the client is still there."""
+        self.pinged = True
+        self._ws.send_ping(b"")
+        self._write_protocol()
+
+    def close(self, code: int, reason: str, retry_after: float | None = None) -> None:
+        """Say goodbye and close: for good from code 4500 on, else to come back in `retry_after` seconds."""
+        if self.stage in (Stage.CLOSED, Stage.HANDSHAKE):
+            self.stage = Stage.CLOSED
+            self._abort()
+            return
+        if code >= CloseCode.LOGIN_REFUSED:
+            self.send_message(messages.disconnect(code, reason))
+        elif code >= CloseCode.LOGIN_TIMEOUT:
+            wait = self.node.spread_retry() if retry_after is None else retry_after
+            self.send_message(messages.reconnect(code, reason, wait))
+        self._count_close(code)
+        self._closing()
+        with contextlib.suppress(InvalidState):  # the client closes at the same moment
+            self._ws.send_close(code, _short(reason))
+        self._write_protocol()
+
+    def _closing(self) -> None:
+        """From now on nothing is taken or sent, and the client has a while to close its side."""
+        self.stage = Stage.CLOSED
+        self.node.look_again(self, CLOSE_SECONDS)
+
+    def overdue(self) -> None:
+        """End the socket: the client did not close its side in time."""
+        self._abort()
+
+    def _abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _count_close(self, code: int) -> None:
+        self.node.counts.closes[str(int(code))] += 1
+
+    def _write_protocol(self) -> None:
+        """Write what the protocol itself has to say: handshake, pongs, close frames."""
+        transport = self.transport
+        if transport is None:
+            return
+        for data in self._ws.data_to_send():
+            if data:
+                transport.write(data)
+            else:
+                transport.close()  # flushes first; a half-closed socket would keep the client waiting
+
+
+def _short(reason: str) -> str:
+    return reason.encode()[:MAX_REASON].decode(errors="ignore")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""The HTTP side of a socket: health answers, the upgrade, and who the peer is."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from websockets.datastructures import Headers
+from websockets.exceptions import NegotiationError
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from mini_apps.client import Peer
+from shared import health
+from shared.addresses import client_address, limit_key
+from shared.close_codes import CloseCode
+from shared.messages import SUBPROTOCOL_MSGPACK
+
+if TYPE_CHECKING:
+    from ws_server.node import Node
+
+SUBPROTOCOLS = [Subprotocol(SUBPROTOCOL_MSGPACK)]
+SOCKET_PATHS = frozenset({"/", "/ws"})
+FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
+
+QUIET = logging.getLogger("websockets.server")
+QUIET.setLevel(logging.WARNING)  # it tells of each connection at info
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What to answer to the request, who sent it, and whether to close right after."""
+
+    response: Response
+    peer: Peer | None = None
+    refused: CloseCode | None = None
+
+
+def respond(node: "Node", ws: ServerProtocol, address: str, request: Request) -> Handshake:
+    """Answer the first request on a socket.
+
+    Args:
+        node: the node that was asked.
+        ws: the protocol of this socket.
+        address: the socket's peer address.
+        request: what was asked.
+    """
+    path = request.path.partition("?")[0]
+    if (found := health.answer(node.process, path)) is not None:
+        return Handshake(_plain(ws, found.status, found.content_type, found.body))
+    if path not in SOCKET_PATHS:
+        return Handshake(ws.reject(HTTPStatus.NOT_FOUND, "The WebSocket is at /ws.\n"))
+    peer = _peer(node, address, request.headers)
+    return Handshake(ws.accept(request), peer, _refusal(node, peer, request.headers))
+
+
+def select_subprotocol(_ws: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+    """Choose msgpack where the client offers it, JSON where it offers nothing.
+
+    Raises:
+        NegotiationError: the client insists on something else; it gets HTTP 400.
+    """
+    if not offered:
+        return None
+    if SUBPROTOCOLS[0] in offered:
+        return SUBPROTOCOLS[0]
+    raise NegotiationError(f"the subprotocol is {SUBPROTOCOL_MSGPACK}, or none for JSON")
+
+
+def _refusal(node: "Node", peer: Peer, headers: Headers) -> CloseCode | None:
+    """Say why this socket is closed right after it opened: a client can read a close code, but not an HTTP status."""
+    allowed = node.settings.allowed_origins
+    origins = headers.get_all("Origin")
+    if allowed and origins and (len(origins) > 1 or origins[0] not in allowed):
+        return CloseCode.ORIGIN_REFUSED
+    if node.full(limit_key(peer.address)):
+        return CloseCode.NODE_FULL
+    return CloseCode.DRAINING if node.draining else None
+
+
+def _peer(node: "Node", address: str, headers: Headers) -> Peer:
+    forwarded = any(name in headers for name in FORWARDING)
+    return Peer(
+        address=client_address(address, headers.get_all("X-Forwarded-For"), node.trusted_proxies),
+        forwarded=forwarded,
+        origin=_single(headers, "Origin"),
+        user_agent=_single(headers, "User-Agent"),
+    )
+
+
+def _single(headers: Headers, name: str) -> str | None:
+    values = headers.get_all(name)
+    return values[0][:512] if values else None
+
+
+def _plain(ws: ServerProtocol, status: int, content_type: str, body: bytes) -> Response:
+    response = ws.reject(HTTPStatus(status), body.decode())
+    del response.headers["Content-Type"]
+    response.headers["Content-Type"] = content_type
+    return response

@@ -1,0 +1,156 @@
+"""The messages of one client, handled one after the other; those of different clients concurrently."""
+
+import asyncio
+import secrets
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from mini_apps.errors import AppError
+from mini_apps.hooks import call
+from shared import messages
+from shared.broker import BrokerUnavailable
+from shared.messages import AppMessage, Subscribe, Unsubscribe
+from ws_server.metrics import handler_seconds
+
+if TYPE_CHECKING:
+    from mini_apps.app import App
+    from mini_apps.client import Client
+    from ws_server.connection import Connection
+
+log = structlog.get_logger("handler")
+
+
+class Goodbye:
+    """The last item of an inbox: the client is gone."""
+
+
+class Welcomed:
+    """The first item of an inbox: the client is logged in."""
+
+
+GOODBYE: Final = Goodbye()
+WELCOMED: Final = Welcomed()
+Item = AppMessage | Subscribe | Unsubscribe | Welcomed | Goodbye
+
+
+class Inbox:
+    """The queue of one client and the task that works it off; there is a task only while there is work.
+
+    Until `open` it only collects: a client may talk on while its login is still being checked.
+
+    Args:
+        connection: whose messages these are.
+        app: the app that handles them.
+        client: the client's public face.
+    """
+
+    __slots__ = ("_app", "_connection", "_cut", "_queue", "_task", "client", "limit", "opened", "since")
+
+    def __init__(self, connection: "Connection", app: "App", client: "Client") -> None:
+        self._connection = connection
+        self._app = app
+        self.client = client
+        self._queue: deque[Item] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._cut = False
+        self.opened = False
+        self.limit = float(app.settings.handler_timeout)
+        self.since = 0.0  # when the running handler began, by the loop's clock
+
+    def __len__(self) -> int:
+        """Return how many messages wait."""
+        return len(self._queue)
+
+    def put(self, item: Item) -> None:
+        """Append an item, and start working if nobody is."""
+        self._queue.append(item)
+        if self.opened and self._task is None:
+            self._task = self._connection.node.start_inbox(self, self._run())
+
+    def open(self) -> None:
+        """Start with the welcome: the client is logged in."""
+        self.opened = True
+        early, self._queue = self._queue, deque()
+        for item in (WELCOMED, *early):
+            self.put(item)
+
+    def cut(self) -> None:
+        """End the running handler: it took too long."""
+        if self._task is not None and not self._cut:
+            self._cut = True
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        connection = self._connection
+        loop = asyncio.get_running_loop()
+        try:
+            while self._queue:
+                item = self._queue.popleft()
+                self.since = loop.time()
+                await self._guarded(item)
+                connection.inbox_moved(len(self._queue))
+        finally:
+            self._task = None
+            connection.node.inbox_idle(self)
+
+    async def _guarded(self, item: Item) -> None:
+        """Handle one item; whatever goes wrong becomes an answer to this client and stays here."""
+        id_ = getattr(item, "id", None)
+        try:
+            await self._handle(item)
+        except AppError as error:
+            self._connection.send_message(messages.error(str(error), error.code, id_))
+        except BrokerUnavailable:
+            self._connection.node.counts.handler_errors += 1
+            self._connection.send_message(messages.error("Try again in a moment", "unavailable", id_))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._cut or task is None:
+                raise
+            self._cut = False
+            task.uncancel()  # `cut` was ours and meant this one handler; the next message goes on
+            self._failed(item, id_, "ran out of time")
+        except Exception:  # noqa: BLE001 - an author's bug is answered and logged, and the connection lives on
+            self._failed(item, id_, "failed")
+
+    def _failed(self, item: Item, id_: Any, what: str) -> None:
+        trace = secrets.token_hex(8)
+        self._connection.node.counts.handler_errors += 1
+        log.error(
+            "a handler did not finish",
+            why=what,
+            app=self._app.name,
+            item=type(item).__name__,
+            type=getattr(item, "type", None),
+            trace=trace,
+            exc_info=what == "failed",
+        )
+        self._connection.send_message(messages.error(messages.INTERNAL_ERROR, "internal", id_, trace=trace))
+
+    async def _handle(self, item: Item) -> None:
+        match item:
+            case AppMessage():
+                result = await call(self._app.handle_message, self.client, item.type, item.data)
+                handler_seconds.labels(self._app.name).observe(asyncio.get_running_loop().time() - self.since)
+                if item.id is not None:
+                    self._connection.send_message(messages.reply(item.id, result))
+            case Subscribe():
+                await self._subscribe(item)
+            case Unsubscribe():
+                await self._connection.leave(item.channel, "asked")
+            case Welcomed():
+                await call(self._app.on_client_authenticated, self.client)
+            case Goodbye():
+                await call(self._app.disconnect, self.client)
+
+    async def _subscribe(self, item: Subscribe) -> None:
+        if not await call(self._app.on_subscribe, self.client, item.channel):
+            refusal = messages.error(f"You may not enter {item.channel}", "refused", item.id)
+            self._connection.send_message({**refusal, "channel": item.channel})
+            return
+        try:
+            await self._connection.join(item.channel, item.id)
+        except ValueError as error:
+            self._connection.send_message(messages.error(str(error), "limit", item.id))

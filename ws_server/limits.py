@@ -1,0 +1,28 @@
+"""How fast one client may talk."""
+
+
+class TokenBucket:
+    """So many messages a second, with a burst of twice that.
+
+    Args:
+        rate: messages per second; 0 means no limit.
+        now: seconds of a monotonic clock.
+    """
+
+    __slots__ = ("_stamp", "_tokens", "rate")
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.rate = rate
+        self._tokens = 2.0 * rate
+        self._stamp = now
+
+    def take(self, now: float) -> bool:
+        """Use up one message; false when there is none left."""
+        if self.rate == 0:
+            return True
+        self._tokens = min(2.0 * self.rate, self._tokens + (now - self._stamp) * self.rate)
+        self._stamp = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True

@@ -1,0 +1,102 @@
+"""Login: who is this, may they in, and what they hear from now on."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from mini_apps.client import Client
+from mini_apps.errors import LoginRefused
+from mini_apps.hooks import call
+from shared import messages
+from shared.broker import UNREACHABLE, BrokerUnavailable
+from shared.close_codes import CloseCode
+from shared.messages import Login
+from ws_server.inbox import Inbox
+from ws_server.session import Stage
+
+if TYPE_CHECKING:
+    from mini_apps.app import App
+    from mini_apps.models import User
+    from ws_server.connection import Connection
+    from ws_server.node import Node
+
+log = structlog.get_logger("login")
+
+
+def start_login(node: "Node", connection: "Connection", login: Login) -> None:
+    """Begin a login; what the client sends from now on waits for its end.
+
+    Args:
+        node: the node.
+        connection: whose login this is; its stage is `LOGGING_IN`.
+        login: what the client sent; neither it nor anything in it is logged.
+    """
+    app = node.apps.get(login.app)
+    if app is None:
+        _refuse(node, connection, CloseCode.LOGIN_REFUSED, "app")
+        return
+    client = Client(connection.client_id, app, connection, connection.peer)
+    connection.inbox = Inbox(connection, app, client)
+    node.spawn(_log_in(node, connection, app, client, login))
+
+
+async def _log_in(node: "Node", connection: "Connection", app: "App", client: Client, login: Login) -> None:
+    """Carry a login out: welcome, or a close with the code that says what the client should do."""
+    try:
+        await call(app.login, client, login.raw)
+        if client.user is None:
+            _refuse(node, connection, CloseCode.LOGIN_REFUSED, CloseCode.LOGIN_REFUSED.reason)
+        else:
+            await _welcome(node, connection, app, client, login)
+    except LoginRefused as refusal:
+        _refuse(node, connection, refusal.code, refusal.reason)
+    except (*UNREACHABLE, RedisError, BrokerUnavailable) as error:
+        log.warning("no login without Redis", app=app.name, error=type(error).__name__)
+        _refuse(node, connection, CloseCode.NO_BROKER, CloseCode.NO_BROKER.reason)
+    except Exception:
+        log.exception("a login failed", app=app.name)
+        _refuse(node, connection, CloseCode.INTERNAL_ERROR, messages.INTERNAL_ERROR)
+    finally:
+        if connection.stage is not Stage.READY and client.user is not None:
+            await call(app.disconnect, client)  # the app let it in, but it left before its welcome
+
+
+def _refuse(node: "Node", connection: "Connection", code: int, reason: str) -> None:
+    node.counts.logins[reason] += 1
+    connection.close(code, reason)
+
+
+async def _welcome(node: "Node", connection: "Connection", app: "App", client: Client, login: Login) -> None:
+    """Subscribe, confirmed, then welcome, then what is live: so nothing after the welcome is missed."""
+    user: User = client.user
+    user_group = node.keys(app).user(user.telegram_id)
+    await node.subscriptions.hold(user_group)
+    connection.user_group = user_group
+    allowed = await _rejoin(node, connection, app, client, login)
+    if connection.stage is not Stage.LOGGING_IN:  # it left meanwhile
+        node.forget_groups(connection)
+        return
+    token, expires = app.seal_session(user, int(time.time()))
+    node.make_room(user_group)
+    connection.limit_to(app.settings.max_message_bytes, app.settings.messages_per_second)
+    connection.stage = Stage.READY
+    connection.send_message(messages.welcome(user, token, expires, allowed))
+    keys = node.keys(app)
+    for group in (user_group, keys.everyone(), *(keys.channel(channel) for channel in allowed)):
+        node.hub.join(group, connection)
+    node.counts.logins["welcome"] += 1
+    if connection.inbox is not None:
+        connection.inbox.open()
+
+
+async def _rejoin(
+    node: "Node", connection: "Connection", app: "App", client: Client, login: Login
+) -> dict[str, dict[str, Any]]:
+    """Let a client that comes back into the channels it was in, each of which must be allowed again."""
+    allowed: dict[str, dict[str, Any]] = {}
+    for channel in list(login.channels)[: node.settings.channels_per_client or None]:
+        if await call(app.on_subscribe, client, channel) and await node.reserve(connection, channel):
+            allowed[channel] = {"recovered": False, "reason": "unknown position"}
+    return allowed

@@ -1,0 +1,71 @@
+"""What a node counts. Plain integers on the hot path; Prometheus reads them when it scrapes."""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from prometheus_client import Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+handler_seconds = Histogram(
+    "mini_apps_ws_handler_seconds",
+    "Time of App.handle_message",
+    ["app"],
+    buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 30),
+)
+
+
+@dataclass(slots=True)
+class Counts:
+    """Counters of one node since its start."""
+
+    accepted: int = 0
+    messages_in: int = 0
+    bytes_in: int = 0
+    messages_out: int = 0
+    handler_errors: int = 0
+    logins: Tally[str] = field(default_factory=Tally)
+    closes: Tally[str] = field(default_factory=Tally)
+
+
+class NodeCollector(Collector):
+    """Gives a node's counters to Prometheus.
+
+    Args:
+        counts: the counters.
+        frames_out: frames the hub wrote so far.
+        gauges: name to (help, function giving the present value).
+    """
+
+    def __init__(
+        self, counts: Counts, frames_out: Callable[[], int], gauges: dict[str, tuple[str, Callable[[], float]]]
+    ) -> None:
+        self._counts = counts
+        self._frames_out = frames_out
+        self._gauges = gauges
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric families."""
+        counts = self._counts
+        plain = {
+            "accepted": ("Sockets accepted", counts.accepted),
+            "messages_in": ("Messages received from clients", counts.messages_in),
+            "received_bytes": ("Bytes of messages received from clients", counts.bytes_in),
+            "messages_out": ("Messages sent to single clients", counts.messages_out),
+            "frames_out": ("Frames fanned out to groups", self._frames_out()),
+            "handler_errors": ("Messages whose handler failed or ran out of time", counts.handler_errors),
+        }
+        for name, (text, value) in plain.items():
+            yield CounterMetricFamily(f"mini_apps_ws_{name}", text, value=value)
+        yield _tally("mini_apps_ws_logins", "Logins by verdict", "verdict", counts.logins)
+        yield _tally("mini_apps_ws_closes", "Sockets closed by this node, by code", "code", counts.closes)
+        for name, (text, read) in self._gauges.items():
+            yield GaugeMetricFamily(f"mini_apps_ws_{name}", text, value=read())
+
+
+def _tally(name: str, text: str, label: str, tally: Tally[str]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=[label])
+    for value, count in tally.items():
+        family.add_metric([value], count)
+    return family

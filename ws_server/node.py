@@ -1,0 +1,331 @@
+"""A WebSocket node: its sockets, the groups they are in, and what the bus has for them."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from redis.exceptions import RedisError
+
+from shared import bus_frames, messages
+from shared.addresses import limit_key, parse_networks
+from shared.broker import UNREACHABLE, Broker, BrokerUnavailable
+from shared.bus import Bus
+from shared.close_codes import CloseCode
+from shared.keys import AppKeys
+from shared.lifecycle import Process
+from shared.messages import AppMessage, Login, Subscribe, Unsubscribe
+from ws_server.connection import Connection
+from ws_server.hub import Hub
+from ws_server.inbox import GOODBYE, Inbox
+from ws_server.login import start_login
+from ws_server.metrics import Counts
+from ws_server.session import Stage
+from ws_server.subscriptions import Subscriptions
+from ws_server.wheel import Wheel
+
+if TYPE_CHECKING:
+    from mini_apps.app import App
+    from shared.settings import Settings
+
+TICK_SECONDS = 0.5
+RESYNC_BATCH = 500  # clients told of a gap before others get a turn of the loop
+
+log = structlog.get_logger("node")
+
+
+class Node:
+    """Everything one `ws` process does with its sockets.
+
+    Args:
+        process: readiness and the end.
+        settings: all settings; `[ws]` is this node's.
+        node_id: unique in the deployment; clients are told.
+        broker: the open broker.
+    """
+
+    def __init__(self, process: Process, settings: "Settings", node_id: str, broker: Broker) -> None:
+        self.process = process
+        self.settings = settings.ws
+        self.id = node_id
+        self.broker = broker
+        self.apps: dict[str, App] = {}
+        self.connections: set[Connection] = set()
+        self.counts = Counts()
+        self.trusted_proxies = parse_networks(settings.gateway.trusted_proxies)
+        self.max_message_bytes = 0
+        self.draining = False
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time
+        self.hub = Hub(self._loop.call_soon)
+        self.subscriptions: Subscriptions
+        self._wheel: Wheel[Connection] = Wheel(TICK_SECONDS)
+        self._busy: set[Inbox] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._addresses: Counter[str] = Counter()
+        self._keys: dict[str, AppKeys] = {}
+        self._quiet = asyncio.Event()
+
+    async def serve(self, apps: "dict[str, App]", bus: Bus) -> None:
+        """Hear the broadcasts of `apps`; from now on sockets may come.
+
+        Raises:
+            BrokerUnavailable: Redis did not confirm.
+        """
+        self.apps = apps
+        self._keys = {name: self.broker.keys.app(name) for name in apps}
+        limits = [app.settings.max_message_bytes for app in apps.values()]
+        self.max_message_bytes = 0 if 0 in limits else max(limits, default=self.settings.max_message_bytes)
+        self.subscriptions = Subscriptions(bus, self._from_bus)
+        for keys in self._keys.values():
+            await self.subscriptions.hold(keys.everyone())
+        self.spawn(self._tick())
+
+    async def aclose(self) -> None:
+        """Cancel what still runs and drop every socket."""
+        for connection in list(self.connections):
+            connection.overdue()
+        while self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self.subscriptions.aclose()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` as a task of this node, which cancels it at its end at the latest."""
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def keys(self, app: "App") -> AppKeys:
+        """Return the Redis names of one of the node's apps."""
+        return self._keys[app.name]
+
+    # Sockets.
+
+    def accepted(self, connection: Connection) -> None:
+        """Take a new socket into account; one far over the node's capacity does not even get a handshake."""
+        self.counts.accepted += 1
+        self.connections.add(connection)
+        limit = self.settings.max_connections
+        if limit and len(self.connections) > limit + limit // 10 + 64:
+            connection.overdue()
+            return
+        if self.settings.login_timeout:
+            self.look_again(connection, self.settings.login_timeout)
+
+    def full(self, address: str) -> bool:
+        """Whether a socket of `address`, already counted in, is one too many."""
+        limit, each = self.settings.max_connections, self.settings.max_connections_per_address
+        if each:
+            self._addresses[address] += 1
+        return bool((limit and len(self.connections) > limit) or (each and self._addresses[address] > each))
+
+    def lost(self, connection: Connection) -> None:
+        """Forget a socket that is gone; its app hears of it after the messages that came before."""
+        self.connections.discard(connection)
+        self._wheel.remove(connection.slot, connection)
+        if connection.peer is not None and self.settings.max_connections_per_address:
+            address = limit_key(connection.peer.address)
+            self._addresses[address] -= 1
+            if self._addresses[address] <= 0:
+                del self._addresses[address]
+        if connection.inbox is not None and connection.inbox.opened:
+            self.forget_groups(connection)
+            connection.inbox.put(GOODBYE)
+        self._note_quiet()
+
+    def forget_groups(self, connection: Connection) -> None:
+        """Take a connection out of all its groups."""
+        if connection.app is None or connection.user_group is None:
+            return
+        keys, now = self._keys[connection.app], self.now()
+        names = [keys.channel(channel) for channel in connection.channels]
+        for name in (connection.user_group, *names):
+            self.hub.leave(name, connection)
+            self.subscriptions.release(name, now)
+        self.hub.leave(keys.everyone(), connection)
+        connection.channels = set()
+        connection.user_group = None
+
+    def make_room(self, user_group: str) -> None:
+        """Close the oldest connections of a user who has as many as allowed: the newest wins."""
+        limit = self.settings.max_connections_per_user
+        members = self.hub.members(user_group)
+        for member in members[: max(0, len(members) - limit + 1)] if limit else ():
+            if isinstance(member, Connection):
+                member.close(CloseCode.REPLACED, CloseCode.REPLACED.reason)
+
+    def spread_retry(self) -> float:
+        """Return seconds after which a closed client may come back, drawn so that a herd spreads out."""
+        return random.uniform(0.2, 1.0 + len(self.connections) / 2000)
+
+    def look_again(self, connection: Connection, seconds: float) -> None:
+        """Look at a connection in so many seconds."""
+        self._wheel.remove(connection.slot, connection)
+        connection.slot = self._wheel.add(self.now() + seconds, connection)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = self.now()
+            for connection in self._wheel.due(now):
+                self._look(connection, now)
+            self.subscriptions.expire(now)
+            for inbox in list(self._busy):
+                if inbox.limit and now - inbox.since > inbox.limit:
+                    inbox.cut()
+
+    def _look(self, connection: Connection, now: float) -> None:
+        if connection.stage is Stage.CLOSED:
+            connection.overdue()
+        elif connection.stage is not Stage.READY:
+            connection.close(CloseCode.LOGIN_TIMEOUT, CloseCode.LOGIN_TIMEOUT.reason)
+        else:
+            self._keep_alive(connection, now)
+
+    def _keep_alive(self, connection: Connection, now: float) -> None:
+        interval, timeout = self.settings.ping_interval, self.settings.ping_timeout
+        if not interval:
+            return
+        silence = now - connection.heard
+        if connection.pinged and timeout and silence >= interval + timeout:
+            connection.close(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
+        elif silence >= interval and not connection.pinged:
+            connection.ping()
+            self.look_again(connection, timeout or interval)
+        else:
+            self.look_again(connection, max(TICK_SECONDS, interval - silence))
+
+    # Messages of clients.
+
+    def start_login(self, connection: Connection, login: Login) -> None:
+        """Begin the login of a connection."""
+        start_login(self, connection, login)
+
+    def enqueue(self, connection: Connection, message: AppMessage | Subscribe | Unsubscribe) -> None:
+        """Queue a message for its handler; at the bound the socket is not read until the handler catches up."""
+        inbox = connection.inbox
+        if inbox is None:
+            return
+        inbox.put(message)
+        if self.settings.client_queue and len(inbox) >= self.settings.client_queue:
+            connection.stop_reading()
+
+    def start_inbox(self, inbox: Inbox, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run an inbox that has work, and watch how long its handlers take."""
+        self._busy.add(inbox)
+        return self.spawn(work)
+
+    def inbox_idle(self, inbox: Inbox) -> None:
+        """Watch an inbox no more: its work is done."""
+        self._busy.discard(inbox)
+        self._note_quiet()
+
+    # Channels.
+
+    async def reserve(self, connection: Connection, channel: str) -> bool:
+        """Count a connection into a channel and hear it from Redis; false when the connection is gone meanwhile.
+
+        Raises:
+            ValueError: the client is in as many channels as it may be.
+            BrokerUnavailable: Redis did not confirm.
+        """
+        limit = self.settings.channels_per_client
+        if limit and len(connection.channels) >= limit and channel not in connection.channels:
+            raise ValueError(f"a client may be in {limit} channels")
+        name = self._keys[connection.app or ""].channel(channel)
+        await self.subscriptions.hold(name)
+        if connection.stage is Stage.CLOSED or channel in connection.channels:
+            self.subscriptions.release(name, self.now())
+            return connection.stage is not Stage.CLOSED
+        connection.channels.add(channel)
+        return True
+
+    async def enter(self, connection: Connection, channel: str, id_: Any) -> None:
+        """Bring a connection into a channel and tell it; what is published after that reaches it."""
+        if await self.reserve(connection, channel):
+            connection.send_message(messages.joined(channel, id_))
+            self.hub.join(self._keys[connection.app or ""].channel(channel), connection)
+
+    def exit(self, connection: Connection, channel: str) -> bool:
+        """Take a connection out of a channel; false when it was not in it."""
+        if channel not in connection.channels:
+            return False
+        connection.channels.discard(channel)
+        name = self._keys[connection.app or ""].channel(channel)
+        self.hub.leave(name, connection)
+        self.subscriptions.release(name, self.now())
+        return True
+
+    # What the bus has for us.
+
+    def _from_bus(self, name: str, payload: bytes) -> None:
+        frame = bus_frames.unpack(payload)
+        if isinstance(frame, bus_frames.Message):
+            self.hub.deliver(name, frame.body, frame.exclude)
+            return
+        for member in self.hub.members(name):
+            if isinstance(member, Connection):
+                self._command(member, frame)
+
+    def _command(self, connection: Connection, frame: bus_frames.Frame) -> None:
+        match frame:
+            case bus_frames.Join(channel=channel):
+                self.spawn(self._join(connection, channel))
+            case bus_frames.Leave(channel=channel, reason=reason):
+                self.spawn(connection.leave(channel, reason))
+            case bus_frames.Disconnect(code=code, reason=reason):
+                connection.close(code, reason)
+            case bus_frames.AdminChanged(is_admin=is_admin) if connection.inbox is not None:
+                connection.inbox.client.user.is_admin = is_admin
+
+    async def _join(self, connection: Connection, channel: str) -> None:
+        try:
+            await connection.join(channel)
+        except (ValueError, BrokerUnavailable, RedisError, *UNREACHABLE) as error:
+            connection.send_message(messages.left(channel, str(error)))
+
+    def missed(self) -> None:
+        """Tell every client that messages may be missing: the connection to Redis was rebuilt."""
+        self.spawn(self._resync(list(self.connections)))
+
+    async def _resync(self, connections: Iterable[Connection]) -> None:
+        for count, connection in enumerate(connections):
+            if connection.stage is Stage.READY:
+                for channel in (None, *connection.channels):
+                    connection.send_message(messages.resync(channel, "broker"))
+            if count % RESYNC_BATCH == 0:
+                await asyncio.sleep(0)
+
+    # The end.
+
+    def _note_quiet(self) -> None:
+        if self.draining and not self.connections and not self._busy:
+            self._quiet.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Send every client away, paced, each with its own time to come back; then let the handlers finish.
+
+        Args:
+            seconds: the most this may take.
+        """
+        self.draining = True
+        connections = list(self.connections)
+        pause = min(0.001, 0.6 * seconds / max(1, len(connections)))
+        for count, connection in enumerate(connections):
+            connection.close(CloseCode.DRAINING, CloseCode.DRAINING.reason)
+            if count % 20 == 19:
+                await asyncio.sleep(20 * pause)
+        self._note_quiet()
+        try:
+            async with asyncio.timeout(0.3 * seconds):
+                await self._quiet.wait()
+        except TimeoutError:
+            log.warning(
+                "clients or handlers were not done in time", sockets=len(self.connections), busy=len(self._busy)
+            )

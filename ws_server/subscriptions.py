@@ -1,0 +1,76 @@
+"""Which bus channels this node hears: subscribed for the first member, given up a while after the last.
+
+The while saves a reconnecting client, or a page that is reloaded, from two commands to Redis each time.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+from shared.bus import Bus
+
+LINGER_SECONDS = 5.0
+
+
+class Subscriptions:
+    """Counts who needs each bus channel.
+
+    Args:
+        bus: the open bus.
+        deliver: takes the channel name and the payload.
+    """
+
+    def __init__(self, bus: Bus, deliver: Callable[[str, bytes], None]) -> None:
+        self._bus = bus
+        self._deliver = deliver
+        self._holds: dict[str, int] = {}
+        self._confirmed: dict[str, asyncio.Task[None]] = {}
+        self._lingering: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        """Return how many bus channels this node hears."""
+        return len(self._confirmed)
+
+    async def hold(self, name: str) -> None:
+        """Hear `name` from when this returns until `release`.
+
+        Raises:
+            BrokerUnavailable: Redis did not confirm; nothing is held.
+        """
+        self._holds[name] = self._holds.get(name, 0) + 1
+        self._lingering.pop(name, None)
+        task = self._confirmed.get(name)
+        if task is None:
+            subscribing = self._bus.subscribe(name, partial(self._deliver, name))
+            task = self._confirmed[name] = asyncio.create_task(subscribing, name=f"subscribe {name}")
+        try:
+            await asyncio.shield(task)  # others may wait for the same confirmation
+        except BaseException:
+            if task.done() and self._confirmed.get(name) is task and (task.cancelled() or task.exception()):
+                del self._confirmed[name]
+            self.release(name, 0.0)
+            raise
+
+    def release(self, name: str, now: float) -> None:
+        """Give one hold up; `now` in seconds of a monotonic clock."""
+        holds = self._holds.get(name, 0) - 1
+        if holds > 0:
+            self._holds[name] = holds
+            return
+        self._holds.pop(name, None)
+        if name in self._confirmed:
+            self._lingering[name] = now + LINGER_SECONDS
+
+    def expire(self, now: float) -> None:
+        """Unsubscribe from what nobody has needed for a while."""
+        for name in [name for name, until in self._lingering.items() if until <= now]:
+            del self._lingering[name]
+            self._confirmed.pop(name).cancel()
+            self._bus.unsubscribe(name)
+
+    async def aclose(self) -> None:
+        """Cancel what is still being subscribed."""
+        tasks, self._confirmed = list(self._confirmed.values()), {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
