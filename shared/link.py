@@ -20,6 +20,18 @@ PUSH_KINDS = frozenset({b"message", b"smessage", b"subscribe", b"unsubscribe", b
 Argument = bytes | str | int | float
 
 
+class CommandRefused(BrokerUnavailable):
+    """Redis answered with an error.
+
+    Attributes:
+        code: the error's first word, such as `NOSCRIPT` or `OOM`.
+    """
+
+    def __init__(self, reply: str) -> None:
+        super().__init__(f"Redis refused the command: {reply}")
+        self.code = reply.partition(" ")[0]
+
+
 class Link(asyncio.Protocol):
     """A connection that is either used for commands (`call`) or, with `on_push`, for pub/sub (`send`).
 
@@ -65,7 +77,8 @@ class Link(asyncio.Protocol):
 
         Raises:
             BrokerUnavailable: the connection is gone, or `MAX_PENDING` commands wait for Redis. The future raises it
-                when the connection breaks before the reply, in which case Redis may or may not have done it.
+                when the connection breaks before the reply, in which case Redis may or may not have done it, and
+                `CommandRefused` when Redis answered with an error.
         """
         if not self.alive:
             raise BrokerUnavailable("the connection to Redis is down")
@@ -114,7 +127,7 @@ class Link(asyncio.Protocol):
         if future.done():  # its caller was cancelled
             return
         if isinstance(reply, hiredis.ReplyError):
-            future.set_exception(BrokerUnavailable(f"Redis refused the command: {reply}"))
+            future.set_exception(CommandRefused(str(reply)))
         else:
             future.set_result(reply)
 
