@@ -1,0 +1,99 @@
+"""The live WebSocket nodes as this gateway sees them, read from Redis once a second and not per request."""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+import structlog
+from redis.exceptions import RedisError
+
+from gateway import metrics
+from shared.broker import UNREACHABLE, Broker
+from shared.nodes import Node, live_nodes
+
+REFRESH_SECONDS = 1.0
+
+Sample = Callable[[Sequence[Node], int], list[Node]]
+
+log = structlog.get_logger("nodes")
+
+
+def pick(nodes: Sequence[Node], sample: Sample = random.sample) -> Node | None:
+    """Return the less loaded of two random nodes that take new clients, or None when there is none.
+
+    Always taking the least loaded node would send everybody to the same one until the next reading; two random choices
+    spread nearly as evenly and never herd.
+
+    Args:
+        nodes: all live nodes.
+        sample: chooses so many different ones of them.
+    """
+    open_nodes = [node for node in nodes if not node.draining and not _full(node)]
+    chosen = sample(open_nodes, min(2, len(open_nodes)))
+    return min(chosen, key=lambda node: node.connections, default=None)
+
+
+def _full(node: Node) -> bool:
+    return 0 < node.capacity <= node.connections
+
+
+class NodeList:
+    """Keeps the list fresh while its block runs; before and after it is stale.
+
+    Args:
+        broker: need not be open yet.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._nodes: list[Node] = []
+        self._read_at = float("-inf")
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Start reading; the first reading is waited for, unless Redis does not answer."""
+        await self._refresh()
+        self._task = asyncio.create_task(self._keep_fresh(), name="node-list")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the list may be believed: it is younger than a node's lease."""
+        return time.monotonic() - self._read_at < self._broker.lease_seconds
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The WebSocket nodes of the last reading."""
+        return self._nodes
+
+    def trouble(self) -> str | None:
+        """Say why nobody can be sent to a node now, or None; for readiness."""
+        return None if self.fresh else "nodes: the list could not be read from Redis lately"
+
+    async def _keep_fresh(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        asked = time.monotonic()
+        try:
+            self._nodes = await live_nodes(self._broker, "ws")
+        except (*UNREACHABLE, RedisError) as error:
+            log.debug("the list of nodes could not be read", error=str(error) or type(error).__name__)
+            return
+        self._read_at = asked
+        metrics.nodes.set(len(self._nodes))

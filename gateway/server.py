@@ -1,0 +1,167 @@
+"""The gateway as a process: listening first, so that pages are there even while Redis is not."""
+
+import asyncio
+import errno
+import logging
+import os
+import secrets
+import socket
+import time
+from types import TracebackType
+from typing import Self
+
+import structlog
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from gateway.edge import AccessLog, Edge, QuietAboutBadRequests, frame_origins
+from gateway.negotiate import Negotiate
+from gateway.node_list import NodeList
+from gateway.pages import Pages
+from gateway.webhook import Webhook
+from shared import health
+from shared.addresses import parse_networks
+from shared.broker import UNREACHABLE, Broker, reconnect_delay
+from shared.bus import Bus
+from shared.lifecycle import Process, StartError
+from shared.nodes import Node, Registration
+from shared.settings import GatewaySettings, Settings
+from shared.updates import UpdateLog, agree_on_lanes
+from shared.version import package_version
+
+BACKLOG = 4096  # connections the kernel holds until we accept them; asyncio's 100 makes a storm wait
+IDLE_SECONDS = 75.0  # longer than the usual 60 s of a proxy; also bounds the wait for a request's headers
+MAX_LINE = MAX_FIELD = 8_190  # bytes of a request line, of a header
+MAX_HEADERS = 128
+LINGER_SECONDS = 3.0  # how long the rest of a refused body is read, so that the caller sees the answer
+LAME_DUCK_SECONDS = 5.0  # how long a stopping gateway still listens while requests run
+CLOSE_MARGIN = 2.0  # seconds of the drain kept for closing what is behind the HTTP server
+
+log = structlog.get_logger("gateway")
+
+
+async def serve(process: Process, settings: Settings) -> None:
+    """Run the gateway until the process stops.
+
+    Args:
+        process: its life.
+        settings: of the deployment; the apps' classes are never loaded.
+
+    Raises:
+        StartError: the address is taken, or another process of the deployment counts lanes differently.
+        shared.broker.BrokerUnfit: Redis is too old or refuses us.
+    """
+    broker = Broker(settings.redis)
+    nodes, webhook = NodeList(broker), Webhook(settings)
+    trusted = parse_networks(settings.gateway.trusted_proxies)
+    edge = Edge(trusted, settings.ws.allowed_origins, frame_origins(settings.gateway.sandbox_url))
+    application = web.Application(client_max_size=settings.gateway.max_update_bytes)
+    edge.install(application)
+    application.add_routes(_health_routes(process))
+    for part in (Negotiate(settings, nodes, trusted), webhook, pages := Pages(settings)):
+        application.add_routes(part.routes())
+    pages.warn()
+    node_id = f"gateway-{socket.gethostname()}-{secrets.token_hex(3)}"
+    async with Listener(application, settings.gateway, process.drain_seconds) as listener:
+        node = Node(node_id, "gateway", listener.url, version=package_version(), started=int(time.time()))
+        async with broker, Bus(broker, node_id) as bus, nodes, Registration(broker, node) as registration:
+            for app in webhook.apps:
+                await _agree(broker, app, settings.bot.lanes)
+            webhook.updates = UpdateLog(broker, bus, settings.bot.lanes)
+            process.check(bus.trouble)
+            process.check(nodes.trouble)
+            process.started()
+            await process.stopping.wait()
+            await registration.drain()
+            await edge.calm(min(LAME_DUCK_SECONDS, process.drain_seconds / 2))
+            await listener.close()
+
+
+class Listener:
+    """The HTTP server's sockets, open while the block runs.
+
+    Args:
+        application: what answers.
+        settings: where to listen.
+        drain_seconds: deadline of the process; running requests get most of it.
+    """
+
+    def __init__(self, application: web.Application, settings: GatewaySettings, drain_seconds: float) -> None:
+        self._host, self._port = settings.host, settings.port
+        server_log = logging.getLogger("gateway.http")
+        server_log.addFilter(QuietAboutBadRequests())
+        self._runner = web.AppRunner(
+            application,
+            access_log_class=AccessLog,
+            logger=server_log,
+            keepalive_timeout=IDLE_SECONDS,
+            lingering_time=LINGER_SECONDS,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_HEADERS,
+            # aiohttp takes this time twice: until it interrupts what runs, and until it gives that up
+            shutdown_timeout=max(0.0, drain_seconds - LAME_DUCK_SECONDS - CLOSE_MARGIN) / 2,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Start to listen.
+
+        Raises:
+            StartError: the address cannot be listened on.
+        """
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port, backlog=BACKLOG, reuse_address=True).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise StartError(_cannot_listen(self._host, self._port, error)) from None
+        log.info("listening", url=self.url)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Listen no more, let running requests end, close the connections."""
+        await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, with the port that 0 turned into."""
+        host, port = self._runner.addresses[0][:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> str:
+    place = f"gateway: {host}:{port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"{place} is already in use; choose another with gateway.port or --port"
+    if error.errno == errno.EACCES:
+        return f"{place} needs rights this process does not have; choose a port from 1024 with gateway.port or --port"
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    return f"{place} cannot be listened on ({reason}); correct gateway.host or --host"
+
+
+def _health_routes(process: Process) -> list[web.RouteDef]:
+    async def answer(request: web.Request) -> web.Response:
+        found = health.answer(process, request.path)
+        if found is None:
+            raise web.HTTPNotFound
+        headers = {"Content-Type": found.content_type, "Cache-Control": "no-store"}
+        return web.Response(body=found.body, status=found.status, headers=headers)
+
+    return [web.get(path, answer) for path in sorted(health.PATHS)]
+
+
+async def _agree(broker: Broker, app: str, lanes: int) -> None:
+    for attempt in range(1_000_000):
+        try:
+            await agree_on_lanes(broker, app, lanes)
+        except (*UNREACHABLE, RedisError) as error:
+            log.warning("Redis went away during the start; waiting for it", error=str(error) or type(error).__name__)
+        else:
+            return
+        await asyncio.sleep(reconnect_delay(attempt))
