@@ -190,8 +190,9 @@ class Bus:
             if self._publisher is not None:
                 sent = str(time.monotonic_ns()).encode()
                 self._publisher.call("PUBLISH", self._beat_channel, sent)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._lost.wait(), BEAT_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BEAT_SECONDS):  # wait_for of Python 3.11 can lose a cancellation here
+                    await self._lost.wait()
         raise BrokerUnavailable("Redis closed the connection")
 
     def _take(self, push: list[Any]) -> None:
