@@ -33,7 +33,7 @@ def answer(process: Process, path: str) -> Answer | None:
             status = "not ready" if troubles else "ready"
             return _json(503 if troubles else 200, {"status": status, "kind": process.kind, "troubles": troubles})
         case "/metrics":
-            return Answer(200, CONTENT_TYPE_LATEST, generate_latest())
+            return Answer(200, CONTENT_TYPE_LATEST, generate_latest() + generate_latest(process.registry))
     return None
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from shared.broker import BrokerUnfit
 
@@ -35,12 +36,19 @@ class Process:
     Args:
         kind: `gateway`, `bot`, `ws` or `sandbox`.
         drain_seconds: from the first signal until the process is ended by force.
+
+    Attributes:
+        stopping: set by the first signal.
+        port: the TCP port it listens on, once it does.
+        registry: for metrics that belong to what this process serves, beside those of the modules.
     """
 
     def __init__(self, kind: str, *, drain_seconds: float) -> None:
         self.kind = kind
         self.drain_seconds = drain_seconds
         self.stopping = asyncio.Event()
+        self.registry = CollectorRegistry()
+        self.port = 0
         self._checks: list[Check] = []
         self._started = False
 
