@@ -1,0 +1,106 @@
+"""From settings to apps: import the classes, make and bind the instances, make the tables."""
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+from mini_apps.app import App
+from mini_apps.hooks import call
+from shared.lifecycle import StartError
+
+if TYPE_CHECKING:
+    from mini_apps.mesh import Mesh
+    from shared.settings import AppSettings
+
+__all__ = ["import_class", "load_app", "load_apps", "prepare"]
+
+
+def import_class(name: str, class_path: str) -> type[App]:
+    """Import the class of an app.
+
+    Args:
+        name: of the app, for the error.
+        class_path: `module:Class`.
+
+    Raises:
+        StartError: there is no such module or class, it cannot be imported, or it is no `App`.
+    """
+    where = f"apps.{name}.class"
+    if not class_path:
+        raise StartError(f"{where} is not set; name the App class as module:Class, such as app:Counter")
+    module_name, _, class_name = class_path.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise StartError(f"{where}: {module_name} needs the module {error.name}, which is not installed") from error
+        looked = ", ".join(path or "." for path in sys.path[-2:])
+        raise StartError(f"{where}: there is no module {error.name} (looked in {looked} and elsewhere)") from None
+    except Exception as error:
+        raise StartError(f"{where}: importing {module_name} failed: {type(error).__name__}: {error}") from error
+    found = getattr(module, class_name, None)
+    if found is None:
+        others = [key for key, value in vars(module).items() if _is_app(value) and value.__module__ == module_name]
+        hint = f"; it has {', '.join(others)}" if others else ""
+        raise StartError(f"{where}: the module {module_name} has no {class_name}{hint}")
+    if not _is_app(found):
+        raise StartError(f"{where}: {class_path} is no App; derive it from mini_apps.App")
+    app_class: type[App] = found
+    return app_class
+
+
+def load_app(name: str, settings: "AppSettings", mesh: "Mesh") -> App:
+    """Make one app and bind it to this process.
+
+    Args:
+        name: of the app.
+        settings: of the app.
+        mesh: what the process gives its apps.
+
+    Raises:
+        StartError: its class cannot be used, or a WebSocket node has nothing to check its logins with.
+    """
+    app = import_class(name, settings.class_path)(settings, name)
+    app.bind(mesh)
+    if mesh.kind == "ws":
+        try:
+            app.sessions.seal  # noqa: B018 - makes the keys, so that a lack of them shows now
+        except ValueError as error:
+            raise StartError(str(error)) from None
+    return app
+
+
+def load_apps(mesh: "Mesh") -> dict[str, App]:
+    """Make every enabled app of the settings.
+
+    Args:
+        mesh: what the process gives its apps.
+
+    Raises:
+        StartError: an app's class cannot be used.
+    """
+    apps = mesh.settings.apps.items()
+    return {name: load_app(name, settings, mesh) for name, settings in apps if settings.enabled}
+
+
+async def prepare(mesh: "Mesh") -> dict[str, App]:
+    """Make every enabled app, let it register its models, and make the tables that are missing.
+
+    Args:
+        mesh: what the process gives its apps.
+
+    Raises:
+        StartError: an app's class or the database cannot be used.
+        BrokerUnavailable: Redis did not answer.
+    """
+    apps = load_apps(mesh)
+    for app in apps.values():
+        await call(app.register_models)
+    await mesh.database.create_tables(apps.values(), mesh.broker, mesh.node_id)
+    for app in apps.values():
+        await app.learn_telegram_me()
+    return apps
+
+
+def _is_app(value: object) -> bool:
+    return isinstance(value, type) and issubclass(value, App)

@@ -1,0 +1,229 @@
+"""How a login is judged, in this order, each step with its own refusal.
+
+1. The proof: a session token (`session`), init data (`hash`, `expired`, `format`, …), or in development the fake user.
+2. The live ban of `App.ban`: `banned`, 4501. The tokens a ban or logout made void: `session`.
+3. The user's row, found or made.
+4. The app's filter: `banned`, 4501. What it and the live set of admins say of `is_admin` holds for this login.
+"""
+
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mini_apps.bot_status import read_me
+from mini_apps.bound import ME_FIELDS, reaching
+from mini_apps.errors import LoginRefused
+from mini_apps.hooks import call
+from mini_apps.sessions import launch_data
+from mini_apps.users import display_name, mark_admin
+from shared.close_codes import CloseCode
+from shared.init_data import PRODUCTION_KEY, TEST_KEY, InitData, InitDataError, validate, validate_signature
+from shared.session_token import SessionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mini_apps.app import App
+    from mini_apps.client import Client
+    from mini_apps.models import User
+
+__all__ = ["LiveFacts", "authenticate", "decode", "live_facts", "log_in", "recheck"]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One run of `App.login`: the fake user it may use, and whom the default `get_user` let in."""
+
+    fake: "Mapping[str, Any] | None"
+    admitted: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFacts:
+    """What Redis knows of a user now.
+
+    Attributes:
+        banned: by `App.ban`.
+        admin: by `App.set_admin`.
+        valid_after: unix seconds before which the user's session tokens are void.
+    """
+
+    banned: bool
+    admin: bool
+    valid_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who somebody proved to be.
+
+    Attributes:
+        telegram_id: the user.
+        data: the decoded launch fields.
+        name: what Telegram calls the user; None where the proof is not fresh enough to rename.
+        issued: when the session token was made, unix seconds; None for init data.
+        first_login: when init data was shown, unix seconds; None for now.
+    """
+
+    telegram_id: int
+    data: dict[str, Any]
+    name: str | None = None
+    issued: float | None = None
+    first_login: float | None = None
+
+
+_attempt: ContextVar[Attempt | None] = ContextVar("login_attempt", default=None)
+_reason: ContextVar[str | None] = ContextVar("init_data_reason", default=None)
+
+
+async def log_in(app: "App", client: "Client", message: dict[str, Any]) -> None:
+    """Carry out `App.login`.
+
+    Raises:
+        LoginRefused: the client may not come in.
+        BrokerUnavailable: Redis could not be asked.
+    """
+    attempt = Attempt(_fake_user(app, client, message))
+    before = _attempt.set(attempt)
+    try:
+        user = await call(app.get_user, message)
+    finally:
+        _attempt.reset(before)
+    if user is None:
+        return
+    if attempt.admitted is not user:  # an override found the user by itself: bans and filters hold all the same
+        user = _admit(app, user, await live_facts(app, user.telegram_id))
+    client.user = user
+    app.clients[client.id] = client
+
+
+async def authenticate(app: "App", message: "Mapping[str, Any]") -> "User":
+    """Carry out `App.get_user`.
+
+    Raises:
+        LoginRefused: with the reason of the first step that fails.
+        BrokerUnavailable: Redis could not be asked.
+    """
+    proof = _prove(app, message)
+    facts = await live_facts(app, proof.telegram_id)
+    _refuse_banned(facts)
+    if proof.issued is not None and proof.issued < facts.valid_after:
+        raise LoginRefused(SessionError.reason)
+    user = await app.mesh.users.get(proof.telegram_id, proof.name)
+    user.telegram_data = proof.data
+    user.first_login = proof.first_login
+    admitted: User = _admit(app, user, facts)
+    if (attempt := _attempt.get()) is not None:
+        attempt.admitted = admitted
+    return admitted
+
+
+async def recheck(app: "App", client: "Client") -> None:
+    """Look once more, after the client's subscriptions are confirmed: a ban since the first look went unheard.
+
+    Raises:
+        LoginRefused: the user has been banned.
+        BrokerUnavailable: Redis could not be asked.
+    """
+    facts = await live_facts(app, client.user.telegram_id)
+    _refuse_banned(facts)
+    if facts.admin:
+        mark_admin(client.user, is_admin=True)
+
+
+async def live_facts(app: "App", telegram_id: int) -> LiveFacts:
+    """Ask Redis about a user, in one round trip.
+
+    Raises:
+        BrokerUnavailable: it did not answer.
+    """
+    keys = app.keys
+    with reaching():
+        async with app.redis.pipeline(transaction=False) as pipe:
+            pipe.sismember(keys.banned, str(telegram_id))
+            pipe.sismember(keys.admins, str(telegram_id))
+            pipe.get(keys.valid_after(telegram_id))
+            if app.telegram_me is None:  # the bot worker may have started after this process
+                pipe.hmget(keys.bot, ME_FIELDS)
+            banned, admin, valid_after, *me = await pipe.execute()
+    if me:
+        app.telegram_me = read_me(me[0])
+    return LiveFacts(bool(banned), bool(admin), float(valid_after or 0))
+
+
+def decode(app: "App", raw: str) -> dict[str, Any] | None:
+    """Carry out `App.decode_telegram_data`, and remember why it failed for the refusal.
+
+    Raises:
+        RuntimeError: the settings give nothing to check with.
+    """
+    _reason.set(None)
+    try:
+        return _validated(app, raw).to_dict()
+    except InitDataError as error:
+        _reason.set(error.reason)
+        return None
+
+
+def _validated(app: "App", raw: str) -> InitData:
+    settings = app.settings
+    if settings.verify == "signature" and settings.bot_id is not None:
+        public_key = TEST_KEY if settings.test_environment else PRODUCTION_KEY
+        return validate_signature(raw, settings.bot_id, public_key=public_key, max_age=settings.init_data_max_age)
+    key = settings.key_for_init_data()
+    if key is None:
+        raise RuntimeError(f"app {app.name!r} cannot check a login: set bot-token or webapp-key in its settings")
+    return validate(raw, key, max_age=settings.init_data_max_age)
+
+
+def _prove(app: "App", message: "Mapping[str, Any]") -> Proof:
+    attempt = _attempt.get()
+    if attempt is not None and attempt.fake is not None:
+        user = dict(attempt.fake)
+        return Proof(user["id"], {"user": user, "auth_date": str(int(time.time()))}, display_name(user))
+    if message.get("session"):
+        return _prove_session(app, message["session"])
+    return _prove_init_data(app, message.get("data") or "")
+
+
+def _prove_session(app: "App", token: Any) -> Proof:
+    try:
+        session = app.sessions.open(token, time.time())
+    except SessionError as error:
+        raise LoginRefused(error.reason) from None
+    data = launch_data(session)
+    return Proof(session.telegram_id, data, issued=session.issued, first_login=session.first_login)
+
+
+def _prove_init_data(app: "App", raw: str) -> Proof:
+    _reason.set(None)
+    data = app.decode_telegram_data(raw)
+    if data is None:
+        raise LoginRefused(_reason.get() or CloseCode.LOGIN_REFUSED.reason)
+    user = data.get("user")
+    if not isinstance(user, dict) or type(user.get("id")) is not int:
+        raise LoginRefused("user")
+    return Proof(user["id"], data, display_name(user))
+
+
+def _fake_user(app: "App", client: "Client", message: "Mapping[str, Any]") -> "Mapping[str, Any] | None":
+    """Give the development's fake user to a page that has nothing to prove, opened on this very machine."""
+    fake = app.settings.fake_user
+    if not fake or message.get("data") or message.get("session"):
+        return None
+    return fake if client.peer is not None and client.peer.local else None
+
+
+def _admit(app: "App", user: Any, facts: LiveFacts) -> Any:
+    _refuse_banned(facts)
+    admitted = app.user_filter.filter_user(user)
+    if admitted is None:
+        raise LoginRefused(CloseCode.BANNED.reason, code=CloseCode.BANNED)
+    mark_admin(admitted, is_admin=admitted.is_admin or facts.admin)
+    return admitted
+
+
+def _refuse_banned(facts: LiveFacts) -> None:
+    if facts.banned:
+        raise LoginRefused(CloseCode.BANNED.reason, code=CloseCode.BANNED)

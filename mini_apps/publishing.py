@@ -1,0 +1,181 @@
+"""What an app may say and do to clients on any node, from any process."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mini_apps.bound import BoundApp
+from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Message, pack
+from shared.close_codes import CloseCode
+from shared.codec import encode_json
+from shared.messages import check_app_message, check_channel
+
+if TYPE_CHECKING:
+    from mini_apps.client import Client
+    from mini_apps.models import User
+
+__all__ = ["Publishing", "Send"]
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """How a message is delivered.
+
+    Attributes:
+        exclude: the client that does not get it, such as the one whose message caused it.
+    """
+
+    exclude: "Client | None" = None
+
+
+class Publishing(BoundApp):
+    """The members of an app that publish; each returns once Redis has it."""
+
+    async def broadcast(self, /, *, options_: Send | None = None, **message: Any) -> None:
+        """Send a message to every client of the app, on all nodes.
+
+        Args:
+            options_: how it is delivered.
+            **message: `type` and whatever the app's page expects with it.
+
+        Raises:
+            ValueError: `type` is missing or reserved, or a reserved field is used.
+            TypeError: a value has no JSON form.
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        await self._publish(self.keys.everyone(), _message(message, options_))
+
+    async def send_to_user(self, telegram_id: int, /, *, options_: Send | None = None, **message: Any) -> None:
+        """Send a message to every client of one user, on all nodes; nothing happens where there is none.
+
+        Args:
+            telegram_id: the user.
+            options_: how it is delivered.
+            **message: `type` and whatever the app's page expects with it.
+
+        Raises:
+            ValueError: `type` is missing or reserved, or a reserved field is used.
+            TypeError: a value has no JSON form.
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        await self._publish(self.keys.user(telegram_id), _message(message, options_))
+
+    async def publish(self, channel: str, /, *, options_: Send | None = None, **message: Any) -> None:
+        """Send a message to everybody in a channel, on all nodes.
+
+        Args:
+            channel: its name; clients see it as the message's `channel`.
+            options_: how it is delivered.
+            **message: `type` and whatever the app's page expects with it.
+
+        Raises:
+            ValueError: the name cannot be a channel's, `type` is missing or reserved, or a reserved field is used.
+            TypeError: a value has no JSON form.
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        name = check_channel(channel)
+        await self._publish(self.keys.channel(name), _message(message, options_, {"channel": name}))
+
+    async def subscribe(self, user: "User | int", channel: str, /) -> None:
+        """Let every client a user has now into a channel, on all nodes.
+
+        Args:
+            user: the user, or the Telegram id.
+            channel: its name.
+
+        Raises:
+            ValueError: the name cannot be a channel's.
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        await self._publish(self.keys.user(_id(user)), Join(check_channel(channel)))
+
+    async def unsubscribe(self, user: "User | int", channel: str, /) -> None:
+        """Take every client of a user out of a channel, on all nodes.
+
+        Args:
+            user: the user, or the Telegram id.
+            channel: its name.
+
+        Raises:
+            ValueError: the name cannot be a channel's.
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        await self._publish(self.keys.user(_id(user)), Leave(check_channel(channel), "unsubscribed"))
+
+    async def disconnect_user(self, user: "User | int", /, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Close every client of a user, on all nodes.
+
+        Args:
+            user: the user, or the Telegram id.
+            code: from 4500 on the clients stay away, otherwise they come back by themselves.
+            reason: short, for the client.
+
+        Raises:
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        await self._publish(self.keys.user(_id(user)), Disconnect(int(code), reason))
+
+    async def ban(self, user: "User | int", /) -> None:
+        """Keep a user out from now on: clients are closed, logins refused, updates of the bot dropped.
+
+        Args:
+            user: the user, or the Telegram id; admins too.
+
+        Raises:
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        telegram_id, keys, bus = _id(user), self.keys, self.mesh.bus
+        await bus.call("SADD", keys.banned, str(telegram_id))
+        life = self.settings.session_max_age  # no token lives longer, so neither need this
+        await bus.call("SET", keys.valid_after(telegram_id), f"{time.time():.3f}", "EX", life)
+        await self._publish(keys.user(telegram_id), Disconnect(CloseCode.BANNED.value, CloseCode.BANNED.reason))
+
+    async def unban(self, user: "User | int", /) -> None:
+        """Take a ban back; one that stands in the settings stays.
+
+        Args:
+            user: the user, or the Telegram id.
+
+        Raises:
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        telegram_id = _id(user)
+        await self.mesh.bus.call("SREM", self.keys.banned, str(telegram_id))
+        if telegram_id in self.settings.banned:
+            self.log.warning("still banned by the settings: take it out of `banned` there", telegram_id=telegram_id)
+
+    async def set_admin(self, user: "User | int", is_admin: bool = True, /) -> None:  # noqa: FBT001, FBT002 - the value itself
+        """Make a user an admin of this app, or take that back; clients that are connected learn it at once.
+
+        Taking it back also clears the mark in the user's row, which all apps of the deployment share. Who is an admin
+        by the settings stays one.
+
+        Args:
+            user: the user, or the Telegram id.
+            is_admin: whether the user is an admin from now on.
+
+        Raises:
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        telegram_id, listed = _id(user), _id(user) in self.settings.admins
+        await self.mesh.bus.call("SADD" if is_admin else "SREM", self.keys.admins, str(telegram_id))
+        if not is_admin:
+            await self.mesh.users.clear_admin(telegram_id)
+        if not is_admin and listed:
+            self.log.warning("still an admin by the settings: take it out of `admins` there", telegram_id=telegram_id)
+        await self._publish(self.keys.user(telegram_id), AdminChanged(is_admin or listed))
+
+    async def _publish(self, channel: str, frame: Frame) -> None:
+        await self.mesh.bus.publish(channel, pack(frame))
+
+
+def _message(message: Mapping[str, Any], options: Send | None, more: Mapping[str, Any] | None = None) -> Message:
+    """Encode a message, once for all who get it."""
+    check_app_message(message)
+    exclude = options.exclude.id if options is not None and options.exclude is not None else None
+    return Message(encode_json({**message, **more} if more else message), exclude)
+
+
+def _id(user: "User | int") -> int:
+    return user if isinstance(user, int) else user.telegram_id
