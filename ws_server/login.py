@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from mini_apps.client import Client
 from mini_apps.errors import LoginRefused
 from mini_apps.hooks import call
+from mini_apps.logins import recheck
 from shared import messages
 from shared.broker import UNREACHABLE, BrokerUnavailable
 from shared.close_codes import CloseCode
@@ -59,8 +60,10 @@ async def _log_in(node: "Node", connection: "Connection", app: "App", client: Cl
         log.exception("a login failed", app=app.name)
         _refuse(node, connection, CloseCode.INTERNAL_ERROR, messages.INTERNAL_ERROR)
     finally:
-        if connection.stage is not Stage.READY and client.user is not None:
-            await call(app.disconnect, client)  # the app let it in, but it left before its welcome
+        if connection.inbox is not None and not connection.inbox.opened:
+            node.forget_groups(connection)
+            if client.user is not None:  # the app let it in, but it left before its welcome
+                await call(app.disconnect, client)
 
 
 def _refuse(node: "Node", connection: "Connection", code: int, reason: str) -> None:
@@ -74,9 +77,9 @@ async def _welcome(node: "Node", connection: "Connection", app: "App", client: C
     user_group = node.keys(app).user(user.telegram_id)
     await node.subscriptions.hold(user_group)
     connection.user_group = user_group
+    await recheck(app, client)
     allowed = await _rejoin(node, connection, app, client, login)
     if connection.stage is not Stage.LOGGING_IN:  # it left meanwhile
-        node.forget_groups(connection)
         return
     token, expires = app.seal_session(user, int(time.time()))
     node.make_room(user_group)

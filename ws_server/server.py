@@ -9,18 +9,17 @@ import time
 from collections.abc import AsyncIterator
 
 import structlog
-from prometheus_client import REGISTRY
 
-from mini_apps import __version__
 from mini_apps.database import Database
 from mini_apps.hooks import call
-from mini_apps.loading import load_apps
+from mini_apps.loading import prepare
 from mini_apps.mesh import Mesh
 from shared import nodes
 from shared.broker import Broker
 from shared.bus import Bus
 from shared.lifecycle import Process, StartError
 from shared.settings import Settings
+from shared.version import package_version
 from ws_server.connection import Connection
 from ws_server.metrics import NodeCollector
 from ws_server.node import Node
@@ -37,16 +36,15 @@ async def serve(process: Process, settings: Settings) -> None:
         broker = await stack.enter_async_context(Broker(settings.redis))
         node = Node(process, settings, node_id, broker)
         bus = await stack.enter_async_context(Bus(broker, node_id, on_gap=node.missed))
-        database = await stack.enter_async_context(Database(settings.database.url, settings.folder))
-        mesh = Mesh(settings, broker, bus, database, node_id, "ws")
-        apps = load_apps(mesh)
-        await database.create_tables(apps.values(), broker, node_id)
+        database = Database(settings.database.url.get_secret_value(), settings.folder)
+        stack.push_async_callback(database.aclose)
+        apps = await prepare(Mesh(settings, broker, bus, database, node_id, "ws"))
         stack.push_async_callback(node.aclose)
         await node.serve(apps, bus)
         for app in apps.values():
             await call(app.on_server_start)
         listener = await stack.enter_async_context(_listening(node))
-        port = listener.sockets[0].getsockname()[1]
+        port = process.port = listener.sockets[0].getsockname()[1]
         registration = await stack.enter_async_context(_registered(node, broker, _address(settings, port)))
         _metrics(node)
         process.check(bus.trouble)
@@ -81,7 +79,7 @@ def _registered(node: Node, broker: Broker, address: str) -> nodes.Registration:
         kind="ws",
         address=address,
         capacity=node.settings.max_connections,
-        version=__version__,
+        version=package_version(),
         started=int(time.time()),
     )
     return nodes.Registration(broker, entry, connections=lambda: len(node.connections))
@@ -103,4 +101,4 @@ def _metrics(node: Node) -> None:
         "groups": ("Groups with members on this node", lambda: float(len(node.hub))),
         "subscriptions": ("Bus channels this node hears", lambda: float(len(node.subscriptions))),
     }
-    REGISTRY.register(NodeCollector(node.counts, lambda: node.hub.frames_out, gauges))
+    node.process.registry.register(NodeCollector(node.counts, lambda: node.hub.frames_out, gauges))

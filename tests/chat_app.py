@@ -1,0 +1,58 @@
+"""The app of the node tests: every kind of message a node carries, driven by what the client asks for."""
+
+import asyncio
+from typing import Any
+
+from mini_apps import App, AppError, Client, Send
+
+
+class Chat(App):
+    """Does what its messages say."""
+
+    async def on_client_authenticated(self, client: Client) -> None:
+        await client.send(type="hello", clients=len(self.clients))
+
+    def on_subscribe(self, client: Client, channel: str) -> bool:
+        return channel.startswith("open:")
+
+    async def on_client_disconnected(self, client: Client) -> None:
+        await self.redis.rpush(self.key("gone"), client.user.telegram_id)
+
+    async def handle_message(self, client: Client, type: str, data: dict[str, Any]) -> Any:
+        match type:
+            case "echo":
+                return data.get("value")
+            case "click":
+                clicks = await self.redis.incr(self.key("clicks"))
+                await self.broadcast(type="clicks", clicks=clicks)
+            case "say":
+                await self.publish(data["room"], type="said", text=data["text"], options_=Send(exclude=client))
+            case "whisper":
+                await self.send_to_user(data["to"], type="whispered", text=data["text"])
+            case "join":
+                await client.join(data["room"])
+            case "leave":
+                await client.leave(data["room"])
+            case "summon":
+                await self.subscribe(data["user"], data["room"])
+            case "dismiss":
+                await self.unsubscribe(data["user"], data["room"])
+            case "kick":
+                await self.disconnect_user(data["user"])
+            case "ban":
+                await self.ban(data["user"])
+            case "slow":
+                await asyncio.Event().wait()
+            case "wrong":
+                raise AppError("Not like this", code="wrong")
+            case "bug":
+                raise ZeroDivisionError(f"secret {data}")
+            case "unsendable":
+                return {1, 2}
+            case "reserved":
+                await client.send(type="welcome")
+            case "admin":
+                return client.user.is_admin
+            case "close":
+                await client.close(data.get("code", 1000), "as asked")
+        return None
