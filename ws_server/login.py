@@ -85,6 +85,7 @@ async def _welcome(node: "Node", connection: "Connection", app: "App", client: C
     node.make_room(user_group)
     connection.limit_to(app.settings.max_message_bytes, app.settings.messages_per_second)
     connection.stage = Stage.READY
+    node.watch(connection)
     connection.send_message(messages.welcome(user, token, expires, allowed))
     keys = node.keys(app)
     for group in (user_group, keys.everyone(), *(keys.channel(channel) for channel in allowed)):

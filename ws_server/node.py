@@ -169,6 +169,12 @@ class Node:
         self._wheel.remove(connection.slot, connection)
         connection.slot = self._wheel.add(self.now() + seconds, connection)
 
+    def watch(self, connection: Connection) -> None:
+        """Look after a connection that is logged in: from now on it is silence that counts."""
+        self._wheel.remove(connection.slot, connection)
+        if self.settings.ping_interval:
+            self.look_again(connection, self.settings.ping_interval)
+
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_SECONDS)
@@ -190,8 +196,6 @@ class Node:
 
     def _keep_alive(self, connection: Connection, now: float) -> None:
         interval, timeout = self.settings.ping_interval, self.settings.ping_timeout
-        if not interval:
-            return
         silence = now - connection.heard
         if connection.pinged and timeout and silence >= interval + timeout:
             connection.close(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
