@@ -8,7 +8,7 @@ from time import perf_counter
 from urllib.parse import urlsplit
 
 import structlog
-from aiohttp import ETag, hdrs, web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractAccessLogger
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -22,7 +22,11 @@ TELEGRAM_WEB = "https://*.telegram.org"  # web.telegram.org and its variants sho
 CROSS_ORIGIN_ROUTES = frozenset({"/negotiate", "/settings.json", "/apps/{name}/settings.json", "/client/{path}"})
 LOOPBACK = ("127.0.0.1", "localhost")
 LONGEST_LOGGED_PATH = 200
-ADDRESS, ROUTE, BEGAN = "address", "route", "began"  # what a request carries for the access log
+
+# What a request carries for the access log:
+ADDRESS = web.RequestKey("address", str)
+ROUTE = web.RequestKey("route", str)
+BEGAN = web.RequestKey("began", float)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -92,8 +96,6 @@ class Edge:
         headers["Referrer-Policy"] = "strict-origin-when-cross-origin"
         own = headers.get(hdrs.CONTENT_SECURITY_POLICY)
         headers[hdrs.CONTENT_SECURITY_POLICY] = f"{own}; {self._frame_policy}" if own else self._frame_policy
-        if response.compression and (tag := response.etag) is not None:
-            response.etag = ETag(tag.value, is_weak=True)  # other bytes than those of the plain form
         if request[ROUTE] in CROSS_ORIGIN_ROUTES:
             self._share(request, response)
 

@@ -20,7 +20,7 @@ from shared.updates import BadUpdate, Overloaded, UpdateLog
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - the header's name, not a secret
 BODY_SECONDS = 20.0  # for the whole body; Telegram needs milliseconds
 UNAVAILABLE_SECONDS, OVERLOADED_SECONDS = 2, 10  # when Telegram may come back
-LOGGED_PATH = "logged_path"
+LOGGED_PATH = web.RequestKey("logged_path", str)
 
 log = structlog.get_logger("webhook")
 
