@@ -1,0 +1,40 @@
+# `make run` and `make test` are all a newcomer needs. Paths here are relative, so a folder with a space in it works.
+PORT ?= 8080
+APP ?= examples.counter.app:Counter
+TESTS ?=
+PACKAGES := shared mini_apps gateway bot_worker ws_server sandbox examples
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types wheel clean
+
+help: ## Show this
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@echo '  PORT=9000 make run   another port;  make test TESTS=tests/unit   some of the tests'
+
+run: ## Start everything on this machine, with a local Telegram, and say which page to open
+	@sh tools/environment.sh run
+	@exec .venv/bin/python -m mini_apps dev $(APP) --port $(PORT) $(ARGS)
+
+test: ## Run all tests (brings Chromium for the browser tests where it may)
+	@sh tools/environment.sh test
+	@sh tools/chromium.sh
+	@.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(TESTS)
+
+lint: ## Check style with ruff
+	@sh tools/environment.sh test
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+types: ## Check types with mypy, strictly
+	@sh tools/environment.sh test
+	@.venv/bin/mypy
+
+wheel: ## Build the wheel into dist/
+	@sh tools/environment.sh run
+	@.venv/bin/python -m pip wheel --quiet --no-deps -c constraints.txt -w dist .
+	@ls dist
+
+clean: ## Remove the environment and what tools left behind
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
