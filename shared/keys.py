@@ -26,6 +26,8 @@ class AppKeys:
         self.lanes = self.base + "lanes"
         self.dead = self.base + "dead"
         self.commands = self.base + "commands"
+        self.workers = self.base + "workers"
+        self.fsm = self.base + "fsm"
 
     def own(self, name: str) -> str:
         """Return the author's own key `name`."""

@@ -4,7 +4,6 @@ Guarantee: `append` returns once Redis has the update. An update with an `update
 25 hours is not appended again, so whoever got no answer may simply repeat.
 """
 
-import hashlib
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from shared.broker import Broker
 from shared.bus import Bus
 from shared.keys import UPDATE_ID_BLOCK_BITS, AppKeys
 from shared.lifecycle import StartError
-from shared.link import CommandRefused
+from shared.scripts import Script
 
 SEEN_SECONDS = 25 * 3600  # Telegram repeats an update for up to 24 hours
 LANE_BOUND = 100_000  # entries of one lane, then producers are refused
@@ -28,15 +27,14 @@ Via = Literal["webhook", "polling"]
 # One slot: KEYS: updates, seen; ARGV: bit, bound, life of the bitmap in s, then the entry's fields.
 # Returns 1 when appended, 0 when seen before, -1 at the bound. XADD comes first: out of memory refuses the first
 # write only, so nothing is remembered that was not appended.
-APPEND = """
+APPEND = Script("""
 if redis.call('GETBIT', KEYS[2], ARGV[1]) == 1 then return 0 end
 if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[2]) then return -1 end
 redis.call('XADD', KEYS[1], '*', unpack(ARGV, 4))
 redis.call('SETBIT', KEYS[2], ARGV[1], 1)
 redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1
-"""
-APPEND_SHA = hashlib.sha1(APPEND.encode(), usedforsecurity=False).hexdigest()
+""")
 
 taken = Counter("mini_apps_updates_taken", "Telegram updates offered to the log", ["app", "via", "outcome"])
 
@@ -137,19 +135,14 @@ class UpdateLog:
 
     async def _append(self, app: str, update: bytes | dict[str, Any], via: Via) -> int:
         decoded = parse_update(update) if isinstance(update, bytes) else check_update(update)
-        raw = update if isinstance(update, bytes) else orjson.dumps(update)
+        raw = update if isinstance(update, bytes) else _encode(update)
         keys = self._apps.get(app) or self._apps.setdefault(app, self._keys.app(app))
         number, lane = decoded["update_id"], lane_of(decoded, self._lanes)
         bit = number & ((1 << UPDATE_ID_BLOCK_BITS) - 1)
         names = (keys.updates(lane), keys.seen(lane, number))
         fields = ("id", number, "update", raw, "received", int(time.time() * 1000), "via", via)
-        arguments = (2, *names, bit, self._bound, SEEN_SECONDS, *fields)
-        try:
-            return int(await self._bus.call("EVALSHA", APPEND_SHA, *arguments))
-        except CommandRefused as error:
-            if error.code != "NOSCRIPT":
-                raise
-            return int(await self._bus.call("EVAL", APPEND, *arguments))  # which makes Redis know it from now on
+        arguments = (bit, self._bound, SEEN_SECONDS, *fields)
+        return int(await APPEND.run(self._bus, names, *arguments))
 
 
 async def agree_on_lanes(broker: Broker, app: str, lanes: int) -> None:
@@ -167,6 +160,13 @@ async def agree_on_lanes(broker: Broker, app: str, lanes: int) -> None:
             f"app {app!r} has {kept} lanes in Redis, but bot.lanes is {lanes}: with both, updates of one chat would "
             f"overtake each other; set bot.lanes = {kept} in this process too"
         )
+
+
+def _encode(update: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(update)
+    except TypeError as error:  # lone surrogates, numbers beyond 64 bits
+        raise BadUpdate(f"it has no JSON form: {error}") from None
 
 
 def _ids(event: Mapping[str, Any]) -> Iterator[int]:
