@@ -1,0 +1,1 @@
+"""The tutorial: one button, one number, and everybody who opened it."""
