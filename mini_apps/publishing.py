@@ -145,7 +145,7 @@ class Publishing(BoundApp):
         if telegram_id in self.settings.banned:
             self.log.warning("still banned by the settings: take it out of `banned` there", telegram_id=telegram_id)
 
-    async def set_admin(self, user: "User | int", is_admin: bool = True, /) -> None:  # noqa: FBT001, FBT002 - the value itself
+    async def set_admin(self, user: "User | int", /, is_admin: bool = True) -> None:  # noqa: FBT001, FBT002 - reads well without its name
         """Make a user an admin of this app, or take that back; clients that are connected learn it at once.
 
         Taking it back also clears the mark in the user's row, which all apps of the deployment share. Who is an admin
