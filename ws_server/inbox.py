@@ -67,6 +67,7 @@ class Inbox:
         """Append an item, and start working if nobody is."""
         self._queue.append(item)
         if self.opened and self._task is None:
+            self.since = self._connection.node.now()  # or `cut` would judge it by the handler before
             self._task = self._connection.node.start_inbox(self, self._run())
 
     def open(self) -> None:
