@@ -154,7 +154,7 @@ def _app(message: dict[str, Any]) -> str | None:
 def _id(message: dict[str, Any]) -> Any:
     """Return the client's own request id: a string or an integer."""
     value = message.get("id")
-    if value is None or isinstance(value, str | int):
+    if value is None or (isinstance(value, str | int) and not isinstance(value, bool)):
         return value
     raise MessageError("`id` must be a string or an integer")
 
