@@ -63,6 +63,7 @@ async def serve(process: Process, settings: Settings) -> None:
     pages.warn()
     node_id = f"gateway-{socket.gethostname()}-{secrets.token_hex(3)}"
     async with Listener(application, settings.gateway, process.drain_seconds) as listener:
+        process.port = listener.port
         node = Node(node_id, "gateway", listener.url, version=package_version(), started=int(time.time()))
         async with broker, Bus(broker, node_id) as bus, nodes, Registration(broker, node) as registration:
             for app in webhook.apps:
@@ -129,9 +130,14 @@ class Listener:
         await self._runner.cleanup()
 
     @property
+    def port(self) -> int:
+        """The port it listens on: what 0 turned into."""
+        return int(self._runner.addresses[0][1])
+
+    @property
     def url(self) -> str:
-        """Where it listens, with the port that 0 turned into."""
-        host, port = self._runner.addresses[0][:2]
+        """Where it listens."""
+        host, port = self._runner.addresses[0][0], self.port
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

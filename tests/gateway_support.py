@@ -12,7 +12,6 @@ from pathlib import Path
 import aiohttp
 
 from gateway.server import serve
-from mini_apps.embedded import free_port
 from shared.lifecycle import Process
 from shared.settings import Settings, load
 from support import TOKEN, eventually
@@ -26,11 +25,11 @@ pages = "pages"
 
 
 def settings_of(folder: Path, redis_url: str, prefix: str, *, text: str = SETTINGS, **gateway: object) -> Settings:
-    """Write a settings file (once) and read it, with a free port and overrides of `[gateway]`."""
+    """Write a settings file (once) and read it, with port 0 and overrides of `[gateway]`."""
     path = folder / "mini-apps.toml"
     path.write_text(text)
     environ = {"MINI_APPS__REDIS__URL": redis_url, "MINI_APPS__REDIS__PREFIX": prefix}
-    environ["MINI_APPS__GATEWAY__PORT"] = str(free_port())
+    environ["MINI_APPS__GATEWAY__PORT"] = "0"
     environ |= {f"MINI_APPS__GATEWAY__{name.upper()}": str(value) for name, value in gateway.items()}
     return load(path, environ)
 
@@ -42,7 +41,16 @@ class Gateway:
         self.settings = settings
         self.session = session
         self.process = process
-        self.url = f"http://127.0.0.1:{settings.gateway.port}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 until it does."""
+        return self.process.port
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
 
     async def get(self, path: str, **headers: str) -> tuple[int, bytes, "aiohttp.typedefs.LooseHeaders"]:
         """GET `path` (as it is: nothing is normalised) and return status, body, headers."""

@@ -85,7 +85,7 @@ async def test_a_secret_that_is_not_ascii(gateway: Gateway, broker: Broker) -> N
     """aiohttp's own client refuses to send such a header, so it goes over a bare socket."""
     path = gateway.settings.apps["counter"].webhook_path()
     for secret in (b"\xc3\xa4", b"\xff\xfe"):
-        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.settings.gateway.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         head = f"POST /webhook/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n{SECRET}: ".encode()
         writer.write(head + secret + b"\r\n\r\n{}")
         assert (await reader.readline()).split()[1] == b"401"
@@ -173,7 +173,7 @@ async def test_a_stopped_body_ends_alone(gateway: Gateway) -> None:
     """A caller that goes away in the middle of its body leaves the others alone, and no request behind."""
     path = gateway.settings.apps["counter"].webhook_path()
     secret = gateway.settings.apps["counter"].effective_webhook_secret()
-    _, writer = await asyncio.open_connection("127.0.0.1", gateway.settings.gateway.port)
+    _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     head = f"POST /webhook/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n{SECRET}: {secret}\r\n\r\n"
     writer.write(head.encode() + b'{"update_id":')
     await writer.drain()
