@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 
@@ -62,10 +61,15 @@ async def _listen(runner: web.AppRunner, config: SandboxConfig) -> None:
 
 
 def _config(options: argparse.Namespace) -> SandboxConfig:
-    values: dict[str, Any] = load(options.config) if options.config else {}
-    values["bots"] = (*values.get("bots", ()), *parse_app(options.app))
-    config = SandboxConfig(**values, allow_remote=options.allow_remote, allow_real_token=options.allow_real_token)
-    return replace(config, host=options.host or config.host, port=options.port or config.port)
+    config = load(options.config) if options.config else SandboxConfig()
+    return replace(
+        config,
+        host=options.host or config.host,
+        port=config.port if options.port is None else options.port,
+        bots=(*config.bots, *parse_app(options.app)),
+        allow_remote=options.allow_remote or config.allow_remote,
+        allow_real_token=options.allow_real_token or config.allow_real_token,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

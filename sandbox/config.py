@@ -1,21 +1,21 @@
 """What the sandbox is started with: one JSON file, or a few flags."""
 
-import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
 
 from sandbox.hosts import is_loopback
 from sandbox.model import User
 
 _TOKEN = re.compile(r"(?P<id>[1-9]\d{0,15}):[A-Za-z0-9_-]{1,60}")
 _REAL_TOKEN = re.compile(r"\d{8,10}:[A-Za-z0-9_-]{35}")
+_STRICT = ConfigDict(extra="forbid", strict=True)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.IGNORECASE)
-_KEYS = {"host", "port", "bots", "users", "limits"}
-_BOT_KEYS = {"name", "token", "url", "short_name", "username", "title"}
 
 DEFAULT_USERS = (
     User(1001, "Ada", last_name="Lovelace", username="ada", language_code="en"),
@@ -27,7 +27,7 @@ class ConfigError(ValueError):
     """The sandbox cannot start like this; the text is one line for the person who started it."""
 
 
-@dataclass(frozen=True, slots=True)
+@checked_dataclass(frozen=True, slots=True, config=_STRICT)
 class BotConfig:
     """One bot.
 
@@ -53,7 +53,7 @@ class BotConfig:
         return int(self.token.partition(":")[0])
 
 
-@dataclass(frozen=True, slots=True)
+@checked_dataclass(frozen=True, slots=True, config=_STRICT)
 class RetryPolicy:
     """Seconds between tries of a failed webhook delivery: at once, then doubling, as Telegram does."""
 
@@ -66,14 +66,16 @@ class RetryPolicy:
         return self.first if failures == 1 else min(self.longest, self.base * 2.0 ** min(failures - 2, 30))
 
 
-@dataclass(frozen=True, slots=True)
+@checked_dataclass(frozen=True, slots=True, config=_STRICT)
 class SandboxConfig:
     """Everything the server needs to know.
 
     Args:
+        users: the people at the start.
         limits: start with Telegram's sending limits switched on.
         allow_remote: serve other machines too, and take any Host header.
         allow_real_token: do not refuse tokens that look like Telegram's.
+        retry: of failed webhook deliveries.
     """
 
     host: str = "127.0.0.1"
@@ -106,6 +108,9 @@ class SandboxConfig:
                 raise ConfigError(f"two bots have the same {what}: {', '.join(map(str, values))}")
 
 
+_ADAPTER = TypeAdapter(SandboxConfig)
+
+
 def _check_bot(bot: BotConfig, *, allow_real_token: bool) -> None:
     if not _NAME.fullmatch(bot.name):
         raise ConfigError(f"bot name {bot.name!r}: use letters, digits, - and _, starting with a letter")
@@ -120,40 +125,24 @@ def _check_bot(bot: BotConfig, *, allow_real_token: bool) -> None:
         raise ConfigError(f"the url of bot {bot.name} must start with http:// or https://")
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Read a JSON config file and check its shape; the values are fields of `SandboxConfig`.
+def load(path: Path) -> SandboxConfig:
+    """Read a JSON config file, whose keys are the fields of `SandboxConfig`.
 
     Raises:
         ConfigError: the file is missing, not JSON, or has unknown or mistyped keys.
     """
     try:
-        data = json.loads(path.read_text())
+        return _ADAPTER.validate_json(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise ConfigError(f"{path} is not JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"{path} must hold a JSON object")
-    _check_keys(data, _KEYS, str(path))
-    try:
-        return _convert(data, str(path))
-    except (TypeError, KeyError) as error:
-        raise ConfigError(f"{path}: a bot needs name and token, a user id and first_name ({error})") from error
+    except ValidationError as error:
+        # `input` would repeat tokens.
+        mistakes = [_mistake(item["loc"], item["msg"]) for item in error.errors(include_input=False, include_url=False)]
+        raise ConfigError(f"{path}: {'; '.join(mistakes)}") from None
 
 
-def _convert(data: dict[str, Any], where: str) -> dict[str, Any]:
-    bots = data.pop("bots", [])
-    for bot in bots:
-        _check_keys(bot, _BOT_KEYS, f"a bot in {where}")
-    result = {**data, "bots": tuple(BotConfig(**bot) for bot in bots)}
-    if "users" in data:
-        result["users"] = tuple(User(**user) for user in data["users"])
-    return result
-
-
-def _check_keys(data: dict[str, Any], known: set[str], where: str) -> None:
-    if unknown := sorted(set(data) - known):
-        raise ConfigError(f"{where} has an unknown key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+def _mistake(place: tuple[int | str, ...], text: str) -> str:
+    return f"{'.'.join(map(str, place))}: {text}" if place else text
 
 
 def parse_app(values: Sequence[str]) -> tuple[BotConfig, ...]:

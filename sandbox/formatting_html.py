@@ -30,7 +30,7 @@ _TYPES = {
     "tg-emoji": "custom_emoji",
 }
 _NAMED = {"lt": "<", "gt": ">", "amp": "&", "quot": '"'}
-_TOKEN = re.compile(r"<(?P<close>/?)(?P<inner>[^>]*)>|&(?P<ref>#x[0-9a-fA-F]+|#[0-9]+|[a-z]+);?")
+_TOKEN = re.compile(r"<(?P<close>/?)(?P<inner>[^>]*)>|&(?P<ref>#[xX][0-9a-fA-F]+|#[0-9]+|[a-z]+);?")
 _TAG = re.compile(r"\s*(?P<name>[A-Za-z][A-Za-z0-9-]*)(?P<attributes>.*)", re.DOTALL)
 _ATTRIBUTE = re.compile(
     r"""(?P<name>[A-Za-z-]+)(?:\s*=\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"'>]+)))?"""
@@ -137,10 +137,10 @@ class _Parser:
 
 
 def _dereference(token: re.Match[str]) -> str:
-    ref = token["ref"]
+    ref = token["ref"].lower()
     if not ref.startswith("#"):
         return _NAMED.get(ref, token.group())
-    code = int(ref[1:].lower().replace("x", "0x"), 0 if ref[1] in "xX" else 10)
+    code = int(ref.removeprefix("#x"), 16) if ref[1] == "x" else int(ref[1:])
     valid = 0 < code < 0x110000 and not 0xD800 <= code < 0xE000
     return chr(code) if valid else token.group()
 

@@ -57,15 +57,16 @@ def reply_keyboard(markup: Json | None) -> Json | None:
     return markup if markup.get("remove_keyboard") or markup.get("force_reply") else None
 
 
-def check_web_app_url(url: Any, kind: str) -> None:
-    """Refuse what Telegram would, except plain HTTP on this machine.
+def check_web_app(web_app: Any, kind: str) -> str:
+    """Return the address of a `WebAppInfo`; plain HTTP is accepted on this machine only.
 
     Raises:
         ApiError: the URL is not HTTPS and not loopback.
     """
+    url = web_app.get("url") if isinstance(web_app, dict) else None
     parts = urlsplit(url if isinstance(url, str) else "")
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
-        return
+        return str(url)
     raise bad_request(f"{kind} Web App URL '{url}' is invalid: Only HTTPS links are allowed")
 
 
@@ -88,7 +89,7 @@ def _inline_button(button: Any) -> Json:
     if "url" in button and urlsplit(str(button["url"])).scheme not in {"http", "https", "tg", "mailto", "tel", "ton"}:
         raise bad_request(f"inline keyboard button URL '{button['url']}' is invalid: Unsupported URL protocol")
     if "web_app" in button:
-        check_web_app_url((button["web_app"] or {}).get("url"), "inline keyboard button")
+        check_web_app(button["web_app"], "inline keyboard button")
     return {name: button[name] for name in _KEPT if button.get(name) is not None}
 
 
@@ -98,5 +99,5 @@ def _reply_button(button: Any) -> Json:
     if not isinstance(button, dict) or not isinstance(button.get("text"), str) or not button["text"]:
         raise bad_request('can\'t parse keyboard button: field "text" must be a non-empty String')
     if "web_app" in button:
-        check_web_app_url((button["web_app"] or {}).get("url"), "keyboard button")
+        check_web_app(button["web_app"], "keyboard button")
     return button

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from sandbox.errors import bad_request, too_many_requests
 from sandbox.hosts import is_loopback
-from sandbox.keyboards import check_web_app_url
+from sandbox.keyboards import check_web_app
 from sandbox.methods import Call, method
 from sandbox.model import Json
 from sandbox.params import Params
@@ -105,10 +105,9 @@ def set_chat_menu_button(call: Call) -> bool:
         case "default" | "commands":
             clean = {"type": button["type"]}
         case "web_app":
-            url = (button.get("web_app") or {}).get("url")
             if not button.get("text"):
                 raise bad_request("can't parse menu button: Text must be non-empty")
-            check_web_app_url(url, "menu button")
+            url = check_web_app(button.get("web_app"), "menu button")
             clean = {"type": "web_app", "text": str(button["text"]), "web_app": {"url": url}}
         case _:
             raise bad_request("can't parse menu button: MenuButton has unsupported type")

@@ -116,10 +116,9 @@ def spend(call: Call, dialog: Dialog) -> None:
 
 def _replied(params: Params, dialog: Dialog) -> Message | None:
     reply = params.obj("reply_parameters") or {}
-    id_ = reply.get("message_id") or params.integer("reply_to_message_id")
-    if not id_:
+    if not reply and "reply_to_message_id" not in params:
         return None
-    found = find_message(dialog, int(id_))
+    found = find_message(dialog, Params(reply).integer("message_id") or params.integer("reply_to_message_id"))
     lenient = reply.get("allow_sending_without_reply") or params.flag("allow_sending_without_reply")
     if found is None and not lenient:
         raise bad_request("message to be replied not found")

@@ -6,7 +6,6 @@ Source: https://core.telegram.org/bots/api#setwebhook, https://core.telegram.org
 import asyncio
 from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl
 
 import aiohttp
 import orjson
@@ -17,6 +16,7 @@ from sandbox.params import Params
 from sandbox.runtime import Runtime
 from sandbox.state import Bot, Webhook
 from sandbox.updates import Update
+from sandbox.webhook_answer import parse_answer
 from sandbox.webhook_plan import DeliveryPlan
 from shared.log import get_logger
 
@@ -108,7 +108,7 @@ class _Delivery:
             return
         self._plan.delivered(self._update)
         self._bot.queue.discard([self._update])
-        self._call(body, response.content_type)
+        self._call(parse_answer(body, response.headers.get("Content-Type", "")))
 
     def _failed(self, reason: str, retry_after: float | None) -> None:
         now = self._runtime.clock()
@@ -116,9 +116,8 @@ class _Delivery:
         self._webhook.last_error_date, self._webhook.last_error = int(now), reason
         log.warning("delivery failed", bot=self._bot.config.name, update_id=self._update.id, reason=reason)
 
-    def _call(self, body: bytes, content_type: str) -> None:
+    def _call(self, values: dict[str, Any]) -> None:
         """Make the one call the answer may hold; its result goes nowhere, as at Telegram."""
-        values = _parameters(body, content_type)
         name = str(values.pop("method", ""))
         if not name:
             return
@@ -128,20 +127,6 @@ class _Delivery:
         except (ApiError, ActionError) as error:
             log.warning("call in a webhook answer failed", bot=self._bot.config.name, method=name, reason=str(error))
         self._runtime.settle()
-
-
-def _parameters(body: bytes, content_type: str) -> dict[str, Any]:
-    if content_type == "application/json":
-        try:
-            values = orjson.loads(body)
-        except ValueError:
-            return {}
-        return values if isinstance(values, dict) else {}
-    if content_type == "application/x-www-form-urlencoded":
-        return dict(parse_qsl(body.decode(errors="replace")))
-    if content_type == "multipart/form-data":
-        return {}
-    return {}
 
 
 def _reason(error: BaseException) -> str:
