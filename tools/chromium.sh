@@ -2,7 +2,7 @@
 # Brings the Chromium that the browser tests drive, when it is missing and we may install it.
 set -eu
 
-for name in chromium chromium-browser google-chrome google-chrome-stable; do
+for name in chromium chromium-browser google-chrome; do
     if command -v "$name" >/dev/null 2>&1; then
         exit 0
     fi

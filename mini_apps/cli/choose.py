@@ -25,6 +25,18 @@ def for_clients(named: Path | None, port: int, app: str) -> Settings:
     return load(named)
 
 
+def of_dev(port: int) -> Path:
+    """Find the settings of the `dev` that runs on a port.
+
+    Raises:
+        Problem: none does.
+    """
+    running = folder.settings_of_running(port)
+    if running is None:
+        raise Problem(f"no `mini-apps dev` of yours runs on port {port}")
+    return running
+
+
 def one_app(settings: Settings, name: str) -> AppSettings:
     """Pick an app by its name, or the only one.
 

@@ -18,8 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-users = typer.Typer(help="Look at an app's users; ban them, make them admins.", no_args_is_help=True)
-webhook = typer.Typer(help="Look at, set or delete an app's webhook at Telegram.", no_args_is_help=True)
+users = typer.Typer(help="See, ban and promote an app's users.", no_args_is_help=True)
+webhook = typer.Typer(help="See, set or delete an app's webhook.", no_args_is_help=True)
 app.add_typer(users, name="users")
 app.add_typer(webhook, name="webhook")
 
@@ -28,6 +28,7 @@ UserId = Annotated[int, typer.Argument(help="The user's Telegram id.", metavar="
 Host = Annotated[str, typer.Option(help="Address to listen on; overrides the settings.")]
 Port = Annotated[int | None, typer.Option(help="Port to listen on, 0 for any free one; overrides the settings.")]
 DevPort = Annotated[int, typer.Option("--port", help="The port of the `dev` to look for when no settings are named.")]
+OfDev = Annotated[int | None, typer.Option("--port", help="Those of the `dev` on this port, not of the settings here.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,13 @@ def root(
         Path | None,
         typer.Option(help="Settings file, TOML or JSON [default: $MINI_APPS_SETTINGS or mini-apps.toml]"),
     ] = None,
-    code: Annotated[Path | None, typer.Option(hidden=True)] = None,
     end_with_parent: Annotated[bool, typer.Option("--tied", hidden=True)] = False,
 ) -> None:
     """Take the options of all commands."""
     if end_with_parent and context.invoked_subcommand != "valkey":  # that one watches for itself: it has a child
         tied.end_with_parent()
     context.obj = Shared(settings)
-    packages.look_in(code or packages.author_folder(settings))
+    packages.look_in(packages.author_folder(settings))
 
 
 @app.command()
@@ -68,7 +68,7 @@ def dev(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show everything the processes log.")] = False,
 ) -> None:
-    """Run everything on this machine, with a local Telegram, until Ctrl-C."""
+    """Run everything here, with a local Telegram."""
     from mini_apps.cli.dev.command import Request, dev
 
     request = Request(app, port, redis, reload, not no_sandbox, verbose, _settings(context))
@@ -109,7 +109,7 @@ def ws(
     add_help_option=False,
 )
 def sandbox(context: typer.Context) -> None:
-    """Run the local Telegram alone; --help shows its options."""
+    """Run the local Telegram alone."""
     from sandbox.__main__ import main
 
     raise typer.Exit(main(context.args))
@@ -125,7 +125,10 @@ def valkey(port: int = 6379, folder: Path = Path()) -> None:
 
 @app.command()
 def check(context: typer.Context) -> None:
-    """Look whether the settings are right, Redis fits, the apps load and their tokens are good."""
+    """Look for what is wrong, before users do.
+
+    Settings, Redis, the apps' classes and pages, bot tokens, ports.
+    """
     from mini_apps.cli.check import check
 
     raise typer.Exit(check(_settings(context)))
@@ -142,7 +145,10 @@ def client(
     wait: Annotated[float, typer.Option(help="Seconds to go on listening after the last line of input.")] = 1.0,
     port: DevPort = 8080,
 ) -> None:
-    """Log in to an app; each line typed is a message (`click by=2` or JSON), each line shown one received."""
+    """Log in to an app and talk to it.
+
+    Each line typed is a message (`click by=2`, or JSON), each line shown one received.
+    """
     from mini_apps.cli.terminal import Login, talk
 
     raise typer.Exit(talk(_settings(context), port, Login(app, url, user, name, init_data, wait)))
@@ -158,7 +164,10 @@ def init_data(
     url: Annotated[bool, typer.Option("--url", help="Print the page's address with the data in it.")] = False,
     port: DevPort = 8080,
 ) -> None:
-    """Print init data as Telegram would hand it to the page, signed with the app's token."""
+    """Print signed init data.
+
+    As Telegram would hand it to the page, signed with the app's token.
+    """
     from mini_apps.cli.launch import launch_string
 
     print(launch_string(_settings(context), port, app, user, name, start_param, as_url=url))
@@ -166,7 +175,10 @@ def init_data(
 
 @app.command()
 def new(name: Annotated[str, typer.Argument(help="Folder and app name, such as counter.")]) -> None:
-    """Write a small mini app into a new folder: app, page, test, settings."""
+    """Write a small mini app into a new folder.
+
+    App, page, test, settings and README, ready to run.
+    """
     from mini_apps.cli.new import new
 
     for line in new(name, Path.cwd()):
@@ -192,11 +204,11 @@ def version() -> None:
 
 
 @users.command("list")
-def users_list(context: typer.Context, app: AppName = "") -> None:
+def users_list(context: typer.Context, app: AppName = "", port: OfDev = None) -> None:
     """List who has logged in, who is an admin and who is banned."""
     from mini_apps.cli import users as command
 
-    command.run(_settings(context), app, command.show)
+    command.run(_of_dev(context, port), app, command.show)
 
 
 @users.command("admin")
@@ -205,27 +217,28 @@ def users_admin(
     user: UserId,
     app: AppName = "",
     off: Annotated[bool, typer.Option("--off", help="Take it back.")] = False,
+    port: OfDev = None,
 ) -> None:
     """Make a user an admin, at once on every node."""
     from mini_apps.cli import users as command
 
-    command.run(_settings(context), app, command.setting_admin(user, is_admin=not off))
+    command.run(_of_dev(context, port), app, command.setting_admin(user, is_admin=not off))
 
 
 @users.command("ban")
-def users_ban(context: typer.Context, user: UserId, app: AppName = "") -> None:
+def users_ban(context: typer.Context, user: UserId, app: AppName = "", port: OfDev = None) -> None:
     """Ban a user and close their connections on every node."""
     from mini_apps.cli import users as command
 
-    command.run(_settings(context), app, command.banning(user, banned=True))
+    command.run(_of_dev(context, port), app, command.banning(user, banned=True))
 
 
 @users.command("unban")
-def users_unban(context: typer.Context, user: UserId, app: AppName = "") -> None:
+def users_unban(context: typer.Context, user: UserId, app: AppName = "", port: OfDev = None) -> None:
     """Let a banned user in again."""
     from mini_apps.cli import users as command
 
-    command.run(_settings(context), app, command.banning(user, banned=False))
+    command.run(_of_dev(context, port), app, command.banning(user, banned=False))
 
 
 @webhook.command("info")
@@ -263,6 +276,17 @@ def webhook_delete(
 def _settings(context: typer.Context) -> Path | None:
     found: Shared = context.find_object(Shared) or Shared(None)
     return found.settings
+
+
+def _of_dev(context: typer.Context, port: int | None) -> Path | None:
+    """Name the settings of a running `dev` if its port was given; its author's modules count too then."""
+    if port is None:
+        return _settings(context)
+    from mini_apps.cli.choose import of_dev
+
+    found = of_dev(port)
+    packages.look_in(packages.author_folder(found))
+    return found
 
 
 def _serve(

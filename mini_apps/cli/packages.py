@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -44,10 +45,25 @@ def settings_file(named: Path | None) -> Path:
     return (named or Path(os.environ.get(FILE_VARIABLE) or DEFAULT_FILE)).absolute()
 
 
+CODE_LINK = ".code"
+"""Beside the settings that `dev` makes: a link to the folder of the author's modules."""
+
+
 def author_folder(named: Path | None) -> Path:
     """Give the folder an author's modules are in: the settings file's, else the working directory."""
     file = settings_file(named)
+    link = file.parent / CODE_LINK
+    if link.is_symlink():
+        return link.resolve()
     return file.parent if file.exists() else Path.cwd()
+
+
+def program() -> str:
+    """Give the words that start this command line from where the user is."""
+    beside = Path(sys.executable).with_name("mini-apps")
+    if shutil.which("mini-apps") or not beside.exists():
+        return "mini-apps"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
 def is_installed() -> bool:

@@ -14,7 +14,7 @@ from mini_apps.cli.dev.runner import Runner
 from mini_apps.cli.dev.screen import Screen
 from mini_apps.cli.dev.target import find_target, module_folder
 from mini_apps.cli.dev.watcher import FileWatcher
-from mini_apps.cli.packages import author_folder, settings_file
+from mini_apps.cli.packages import CODE_LINK, author_folder, settings_file
 from shared.settings import Settings, load
 
 NEED_SETTINGS = ("gateway", "bot", "ws-1", "ws-2")
@@ -62,8 +62,9 @@ def dev(request: Request) -> int:
     places = [module_folder(app["class"]) for app in found["apps"].values() if app.get("class")]
     private = folders.create(wish.ports.gateway)
     try:
+        (private / CODE_LINK).symlink_to(author_folder(request.settings))
         _write(private, found, wish)
-        plan = Plan(wish, private, author_folder(request.settings), tuple(found["apps"]), _notes(settings, wish))
+        plan = Plan(wish, private, tuple(found["apps"]), _notes(settings, wish))
         screen = Screen(plan.apps, verbose=request.verbose)
         watcher = FileWatcher(places, settings.files, lambda: _remake(request, plan)) if request.reload else None
         return asyncio.run(Runner(plan, screen, watcher=watcher).run())

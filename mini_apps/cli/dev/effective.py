@@ -19,7 +19,7 @@ SQLITE = "sqlite+aiosqlite:///"
 SANDBOX_TOKEN = re.compile(r"[0-9]+:sandbox-[A-Za-z0-9_-]+")
 FIRST_BOT = 42
 LOCAL_TELEGRAM: Plain = {"test-environment": False, "ingest": "polling", "proxy": ""}
-DRAIN_SECONDS = 1
+DRAIN_SECONDS = 3
 
 
 @dataclass(frozen=True, slots=True)

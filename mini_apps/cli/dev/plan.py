@@ -10,9 +10,10 @@ from mini_apps.cli.dev.child import Command
 from mini_apps.cli.dev.effective import Wish
 from mini_apps.cli.dev.folder import SETTINGS
 from mini_apps.cli.dev.ports import HOST
-from mini_apps.cli.packages import HOME, is_installed
+from mini_apps.cli.packages import HOME, is_installed, program
 
 SANDBOX = "sandbox.json"
+DEFAULT_PORT = 8080
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,12 @@ class Plan:
     Attributes:
         wish: what was asked for.
         folder: the private folder, which holds the effective settings.
-        code: where the author's modules are; appended to the children's `sys.path`.
-        apps: names of the apps.
+            apps: names of the apps.
         notes: lines for the banner about what may surprise.
     """
 
     wish: Wish
     folder: Path
-    code: Path
     apps: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
@@ -62,10 +61,9 @@ class Plan:
     def banner(self) -> list[str]:
         """Tell what runs where, the page to open first."""
         ports, wish = self.wish.ports, self.wish
-        settings = self.folder / SETTINGS
         names = ", ".join(self.apps)
         rows = [
-            ("open", wish.gateway_url()),
+            ("open", f"{wish.gateway_url()}{'  phones with your bot and mini app' if wish.sandbox else ''}"),
             ("", ""),
             ("gateway", f"http://{HOST}:{ports.gateway}  pages of {names}"),
             ("ws-1", f"ws://{HOST}:{ports.ws_1}/ws"),
@@ -73,18 +71,23 @@ class Plan:
             ("bot", f"one worker, health at http://{HOST}:{ports.bot}/readyz"),
             ("sandbox", f"{wish.sandbox_url()}  a local Telegram, no bot token needed" if wish.sandbox else ""),
             ("valkey", f"redis-cli -p {ports.valkey}" if wish.redis_url is None else ""),
-            ("client", f"mini-apps client --settings {_quoted(settings)} --app {self.apps[0]}"),
+            ("client", self._client()),
+            ("settings", str(self.folder / SETTINGS)),
         ]
         lines = [f"  {name:<8} {text}".rstrip() for name, text in rows if text or not name]
         return ["", *lines, "", *(f"  {note}" for note in self.notes), "  Ctrl-C stops everything.", ""]
+
+    def negotiate(self) -> str:
+        """Give the gateway's path that tells whether pages find a node yet."""
+        return f"/negotiate?app={self.apps[0]}"
+
+    def _client(self) -> str:
+        port = f" --port {self.wish.ports.gateway}" if self.wish.ports.gateway != DEFAULT_PORT else ""
+        return f"{program()} client{port}{f' --app {self.apps[0]}' if len(self.apps) > 1 else ''}"
 
     def _node(self, name: str, port: int) -> Command:
         return Command(name, self._ours("ws", "--port", str(port), "--node-id", name), port, loads_app=True)
 
     def _ours(self, command: str, *arguments: str) -> Sequence[str]:
-        settings = ("--settings", str(self.folder / SETTINGS), "--code", str(self.code))
-        return (sys.executable, "-P", "-m", "mini_apps", "--tied", *settings, command, *arguments)
-
-
-def _quoted(path: Path) -> str:
-    return f"'{path}'" if " " in str(path) else str(path)
+        settings = str(self.folder / SETTINGS)
+        return (sys.executable, "-P", "-m", "mini_apps", "--tied", "--settings", settings, command, *arguments)

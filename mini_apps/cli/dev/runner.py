@@ -7,13 +7,14 @@ import time
 from collections.abc import Collection, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
-from mini_apps.cli.dev.child import Child, Command, describe_end, environment
+from mini_apps.cli.dev.child import Child, Command, describe_end, environment, is_ready
 from mini_apps.cli.dev.lines import plain
 from mini_apps.cli.dev.plan import Plan
 from mini_apps.cli.dev.screen import Screen
 from mini_apps.cli.problem import EXIT_ERROR
 
 START_SECONDS = 90.0
+NEGOTIATE_SECONDS = 0.5  # not oftener: `negotiate` is limited by address
 STEADY_SECONDS = 30.0
 RESTART_DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0)
 STOP_ORDER = (("gateway",), ("bot",), ("ws-1", "ws-2"), ("sandbox",), ("valkey",))
@@ -91,6 +92,7 @@ class Runner:
     async def _work(self) -> None:
         for stage in self.plan.stages():
             await self._start(stage)
+        await self._until_nodes_are_known()
         self.screen.banner(self.plan.banner())
         for child in self._children.values():
             child.release()
@@ -123,6 +125,20 @@ class Runner:
             for task in waiting:
                 task.cancel()
             await asyncio.wait(waiting)
+
+    async def _until_nodes_are_known(self) -> None:
+        """Wait until the gateway would name a node, so that the page works when the banner says so.
+
+        Raises:
+            StartFailed: it does not.
+        """
+        port, path = self.plan.wish.ports.gateway, self.plan.negotiate()
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not await is_ready(port, path):  # noqa: ASYNC110 - another process, so polled
+                    await asyncio.sleep(NEGOTIATE_SECONDS)
+        except TimeoutError:
+            raise StartFailed(f"the gateway found no WebSocket node within {START_SECONDS:g} s") from None
 
     async def _first_ready(self, child: Child) -> None:
         try:
