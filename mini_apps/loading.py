@@ -63,10 +63,7 @@ def load_app(name: str, settings: "AppSettings", mesh: "Mesh") -> App:
     app = import_class(name, settings.class_path)(settings, name)
     app.bind(mesh)
     if mesh.kind == "ws":
-        try:
-            app.sessions.seal  # noqa: B018 - makes the keys, so that a lack of them shows now
-        except ValueError as error:
-            raise StartError(str(error)) from None
+        _check_logins(app)
     return app
 
 
@@ -100,6 +97,19 @@ async def prepare(mesh: "Mesh") -> dict[str, App]:
     for app in apps.values():
         await app.learn_telegram_me()
     return apps
+
+
+def _check_logins(app: App) -> None:
+    """Let a lack of keys show at the start, not at each login."""
+    settings, app_class = app.settings, type(app)
+    own_way = app_class.decode_telegram_data is not App.decode_telegram_data or app_class.get_user is not App.get_user
+    checked = settings.verify == "signature" or settings.key_for_init_data() is not None
+    if not (checked or own_way or settings.fake_user):
+        raise StartError(f"apps.{app.name}: no login can be checked; set bot-token, or webapp-key to do without it")
+    try:
+        _ = app.sessions
+    except ValueError as error:
+        raise StartError(str(error)) from None
 
 
 def _is_app(value: object) -> bool:

@@ -159,9 +159,9 @@ class Publishing(BoundApp):
             BrokerUnavailable: Redis did not confirm it.
         """
         telegram_id, listed = _id(user), _id(user) in self.settings.admins
-        await self.mesh.bus.call("SADD" if is_admin else "SREM", self.keys.admins, str(telegram_id))
-        if not is_admin:
+        if not is_admin:  # first, so that a database that fails leaves nothing half done
             await self.mesh.users.clear_admin(telegram_id)
+        await self.mesh.bus.call("SADD" if is_admin else "SREM", self.keys.admins, str(telegram_id))
         if not is_admin and listed:
             self.log.warning("still an admin by the settings: take it out of `admins` there", telegram_id=telegram_id)
         await self._publish(self.keys.user(telegram_id), AdminChanged(is_admin or listed))

@@ -80,5 +80,5 @@ def _secrets(app: str, settings: "AppSettings") -> list[bytes]:
         return given
     webapp_key = settings.key_for_init_data()
     if webapp_key is None:
-        raise ValueError(f"apps.{app}: no login can be checked; set bot-token, webapp-key or session-keys")
+        raise ValueError(f"apps.{app}: no session tokens can be made; set bot-token, webapp-key or session-keys")
     return [derive_key(webapp_key)]

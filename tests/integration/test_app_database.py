@@ -199,3 +199,36 @@ async def test_two_nodes_on_postgresql(tmp_path: Path, valkey: EmbeddedValkey, p
         assert all(users[at].id == users[at + 1].id for at in range(0, len(users), 2))
         async with one.database.session() as session:
             assert await session.scalar(select(func.count()).select_from(User)) == 21
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({}, "apps.counter: no login can be checked; set bot-token, or webapp-key to do without it"),
+        ({"fake-user": {"id": 1}}, "apps.counter: no session tokens can be made; set bot-token"),
+        ({"session-keys": ["a key that signs"]}, "no login can be checked"),
+        ({"webapp-key": "ab" * 32}, None),
+        ({"verify": "signature", "bot-id": 42, "session-keys": ["a key that signs"]}, None),
+    ],
+)
+async def test_a_node_that_could_check_no_login_does_not_start(
+    tmp_path: Path, valkey: EmbeddedValkey, prefix: str, keys: dict[str, Any], text: str | None
+) -> None:
+    settings = make_settings(tmp_path, valkey.url, prefix, counter={"class": CLASS, "bot-token": "", **keys})
+    async with open_mesh(settings) as mesh:
+        if text is None:
+            assert set(await prepare(mesh)) == {"counter"}
+            return
+        with pytest.raises(StartError) as caught:
+            await prepare(mesh)
+        assert text in str(caught.value)
+    async with open_mesh(settings, "bot-1", "bot") as mesh:
+        assert set(await prepare(mesh)) == {"counter"}, "a bot worker checks no logins"
+
+
+async def test_disabled_apps_are_left_out(tmp_path: Path, valkey: EmbeddedValkey, prefix: str) -> None:
+    settings = make_settings(
+        tmp_path, valkey.url, prefix, counter={"class": CLASS}, off={"class": "nowhere:X", "enabled": False}
+    )
+    async with open_mesh(settings) as mesh:
+        assert set(await prepare(mesh)) == {"counter"}

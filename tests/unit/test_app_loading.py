@@ -88,7 +88,7 @@ async def test_outside_a_process_publishing_says_so() -> None:
 def test_without_a_key_a_login_cannot_be_checked() -> None:
     with pytest.raises(RuntimeError, match="set bot-token or webapp-key"):
         App({}).decode_telegram_data("x=1")
-    with pytest.raises(ValueError, match=r"apps.app: no login can be checked"):
+    with pytest.raises(ValueError, match=r"apps.app: no session tokens can be made; set bot-token"):
         _ = App({}).sessions
 
 
