@@ -6,6 +6,7 @@
 | `id`, `username`, `first_name` | the bot as `getMe` tells | by the bot worker when it connects |
 | `worker` | node id of the bot worker that wrote | with each status |
 | `flood_until` | unix seconds until which Telegram wants no calls | with `start_flood` |
+| `reason`, `since` | one line for people, and the unix second of the status | with each status |
 """
 
 from dataclasses import dataclass

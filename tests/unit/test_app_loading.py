@@ -1,10 +1,12 @@
 """Finding the class of an app, each mistake one clear line; settings as an author's test gives them."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from mini_apps.app import App, SettingsListUserFilter
+from mini_apps.client import Client
 from mini_apps.loading import import_class
 from shared.lifecycle import StartError
 from shared.settings import AppSettings, load
@@ -104,3 +106,10 @@ def test_short_session_keys_are_stretched_and_any_opens() -> None:
     newer, _ = both.seal_session(User(), 1000.0)
     with pytest.raises(ValueError, match="session token"):
         old.sessions.open(newer, 1001.0)
+
+
+def test_the_authors_reference_names_every_member() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "app.md").read_text("utf-8")
+    members = {name for kind in (App, Client) for name in dir(kind) if not name.startswith("_")}
+    missing = [name for name in sorted(members) if not re.search(rf"\b{name}\b", text)]
+    assert missing == []
