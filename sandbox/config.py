@@ -12,10 +12,10 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from sandbox.hosts import is_loopback
 from sandbox.model import User
 
-_TOKEN = re.compile(r"(?P<id>[1-9]\d{0,15}):[A-Za-z0-9_-]{1,60}")
+_TOKEN = re.compile(r"(?P<id>[1-9]\d{0,15}):[A-Za-z0-9_-]{1,80}")
 _REAL_TOKEN = re.compile(r"\d{8,10}:[A-Za-z0-9_-]{35}")
 _STRICT = ConfigDict(extra="forbid", strict=True)
-_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.IGNORECASE)
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.IGNORECASE)
 
 DEFAULT_USERS = (
     User(1001, "Ada", last_name="Lovelace", username="ada", language_code="en"),
@@ -113,7 +113,7 @@ _ADAPTER = TypeAdapter(SandboxConfig)
 
 def _check_bot(bot: BotConfig, *, allow_real_token: bool) -> None:
     if not _NAME.fullmatch(bot.name):
-        raise ConfigError(f"bot name {bot.name!r}: use letters, digits, - and _, starting with a letter")
+        raise ConfigError(f"bot name {bot.name!r}: use letters, digits, - and _, at most 64 of them")
     if _REAL_TOKEN.fullmatch(bot.token) and not allow_real_token:
         raise ConfigError(
             f"the token of bot {bot.name} looks like a real one, which does not belong here: "
