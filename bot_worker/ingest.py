@@ -1,0 +1,76 @@
+"""Bringing a bot's updates in: by one leader among the workers, in the mode of the settings."""
+
+import asyncio
+import itertools
+from typing import Any
+
+from aiogram import Bot
+
+from bot_worker import metrics
+from bot_worker.api_errors import FATAL, PASSING, TokenRefused, wait_after
+from bot_worker.dead_letters import reason
+from bot_worker.leading import lead
+from bot_worker.poller import Poller, stop_webhook
+from bot_worker.webhook import WebhookKeeper
+from mini_apps.app import App
+from shared.leases import Lease, Names
+from shared.updates import UpdateLog
+
+
+class Ingest:
+    """Competes for the lead, and polls or keeps the webhook while it has it.
+
+    Args:
+        app: whose bot.
+        bot: to call with.
+        updates: where polled updates go.
+        kinds: of updates to ask for.
+    """
+
+    def __init__(self, app: App, bot: Bot, updates: UpdateLog, kinds: list[str]) -> None:
+        self._app = app
+        self._bot = bot
+        self._updates = updates
+        self._kinds = kinds
+
+    async def run(self) -> None:
+        """Compete and lead until cancelled.
+
+        Raises:
+            TokenRefused: Telegram does not know the token.
+            NoPublicUrl: the gateway has no address for a webhook.
+        """
+        keys, mesh = self._app.keys, self._app.mesh
+        await lead(Lease(mesh.broker, Names(keys.lease("poller"), keys.fence("poller")), mesh.node_id), self._lead)
+
+    async def _lead(self) -> None:
+        mode = self._app.settings.ingest
+        self._app.log.info("this worker brings the updates in", ingest=mode)
+        metrics.leader.labels(self._app.name).set(1)
+        try:
+            forget = await self._first_time() and self._app.settings.drop_pending_updates
+            if mode == "webhook":
+                await WebhookKeeper(self._app, self._bot, self._kinds).run(forget=forget)
+            else:
+                await self._poll(forget=forget)
+        finally:
+            metrics.leader.labels(self._app.name).set(0)
+
+    async def _poll(self, *, forget: bool) -> None:
+        for failures in itertools.count(1):
+            try:
+                await stop_webhook(self._app, self._bot, forget=forget)
+            except FATAL:
+                raise TokenRefused(self._app.name) from None
+            except PASSING as error:
+                self._app.log.warning("polling cannot begin yet", reason=reason(error))
+                await asyncio.sleep(wait_after(error, failures))
+            else:
+                break
+        await self._app.redis.hdel(self._app.keys.bot, "webhook")
+        await Poller(self._app, self._bot, self._updates, self._kinds).run()
+
+    async def _first_time(self) -> bool:
+        """Tell whether nobody of this deployment brought this bot's updates in before."""
+        values: Any = str(self._bot.id)
+        return bool(await self._app.redis.hsetnx(self._app.keys.bot, "ingested", values))

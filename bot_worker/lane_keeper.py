@@ -1,0 +1,120 @@
+"""Which lanes of an app this worker owns: a fair share, taken by lease, given back when other workers come.
+
+Guarantee: a lane has one owner by fence. After an interruption of its own connection a worker claims nothing for one
+lease interval, because a Redis that stood still lets every lease run out at once.
+"""
+
+import asyncio
+import contextlib
+import zlib
+from collections.abc import Callable
+from time import monotonic
+
+from redis.exceptions import RedisError
+
+from bot_worker import metrics
+from bot_worker.crew import Crew, share
+from bot_worker.lane import Lane
+from bot_worker.leading import pause, while_held
+from shared.broker import UNREACHABLE, Broker, BrokerUnavailable
+from shared.keys import AppKeys
+from shared.leases import Lease, Names
+from shared.log import get_logger
+from shared.streams import LaneLost
+
+MakeLane = Callable[[int, int], Lane]
+
+
+class LaneKeeper:
+    """Takes, renews and gives back the lanes of one app.
+
+    Args:
+        broker: the open broker.
+        crew: the app's workers.
+        keys: of the app.
+        worker: node id of this process.
+        lanes: of the app.
+        make_lane: makes the lane of a number and a fence.
+    """
+
+    def __init__(self, broker: Broker, crew: Crew, keys: AppKeys, worker: str, lanes: int, make_lane: MakeLane) -> None:
+        self._broker = broker
+        self._crew = crew
+        self._keys = keys
+        self._worker = worker
+        self._lanes = lanes
+        self._make_lane = make_lane
+        self._owned: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
+        self._quiet_until = 0.0
+        first = zlib.crc32(worker.encode()) % lanes  # so that workers that start together begin in different places
+        self._order = [(first + step) % lanes for step in range(lanes)]
+        self._log = get_logger(keys.app)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Keep a fair share of the lanes until `stopping`, then give each back when its running hooks are done.
+
+        Cancelling it cancels the hooks.
+        """
+        try:
+            while not stopping.is_set():
+                await self._balance()
+                await pause(stopping, self._broker.lease_seconds / 6)
+            self._give_back(len(self._owned))
+            with contextlib.suppress(BrokerUnavailable):
+                await self._crew.leave()
+            await asyncio.gather(*self._tasks())
+        finally:
+            for task in (tasks := self._tasks()):
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for _, task in self._owned.values()]
+
+    async def _balance(self) -> None:
+        asked = monotonic()
+        try:
+            fair = share(self._lanes, await self._crew.beat())
+            self._give_back(len(self._owned) - fair)
+            if asked >= self._quiet_until:
+                await self._claim(fair)
+        except (*UNREACHABLE, RedisError, BrokerUnavailable) as error:
+            self._log.warning("lanes cannot be claimed; Redis did not answer", error=str(error) or type(error).__name__)
+            self._quiet_until = monotonic() + self._broker.lease_seconds
+        if monotonic() - asked > self._broker.lease_seconds / 3:
+            self._quiet_until = monotonic() + self._broker.lease_seconds
+
+    def _give_back(self, surplus: int) -> None:
+        for lane, _ in list(self._owned.values())[:surplus] if surplus > 0 else ():
+            lane.stop()
+
+    async def _claim(self, fair: int) -> None:
+        for number in self._order:
+            if len(self._owned) >= fair:
+                return
+            if number in self._owned:
+                continue
+            names = Names(self._keys.lane_lease(number), self._keys.lane_fence(number))
+            lease = Lease(self._broker, names, self._worker)
+            if await lease.take():
+                self._start(number, lease)
+
+    def _start(self, number: int, lease: Lease) -> None:
+        lane = self._make_lane(number, lease.fence)
+        task = asyncio.create_task(self._own(number, lane, lease), name=f"lane-{number}")
+        self._owned[number] = (lane, task)
+        metrics.lanes.labels(self._keys.app).inc()
+        self._log.info("lane taken", lane=number, fence=lease.fence)
+
+    async def _own(self, number: int, lane: Lane, lease: Lease) -> None:
+        """Work a lane off while the lease is ours."""
+        try:
+            given_back = await while_held(lease, lane.run())
+            self._log.info("lane given back" if given_back else "lane lost: its lease was not renewed", lane=number)
+        except* LaneLost:
+            self._log.info("lane lost to another worker", lane=number)
+        except* Exception as errors:  # noqa: BLE001 - one broken lane must not take the others along
+            self._log.error("a lane ended by an error; it is taken again", lane=number, exc_info=errors)
+        finally:
+            del self._owned[number]
+            metrics.lanes.labels(self._keys.app).dec()

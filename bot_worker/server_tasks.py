@@ -1,0 +1,79 @@
+"""`App.server_tasks`: what runs in one bot worker at a time, under a lease."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+from bot_worker.leading import lead
+from mini_apps.app import App
+from mini_apps.hooks import call
+from shared.leases import Lease, Names
+
+DELAYS: Final = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds before a task that raised starts again; the last one repeats
+STEADY_SECONDS: Final = 60.0  # after so long the next failure counts as the first
+
+Task = Callable[[], Awaitable[Any]] | Coroutine[Any, Any, Any]
+
+
+async def run(app: App) -> None:
+    """Run an app's tasks whenever this worker holds their lease, until cancelled.
+
+    Args:
+        app: bound to this process; it needs no bot.
+    """
+    if type(app).server_tasks is App.server_tasks:
+        return
+    keys, mesh = app.keys, app.mesh
+    lease = Lease(mesh.broker, Names(keys.lease("tasks"), keys.fence("tasks")), mesh.node_id)
+
+    async def work() -> None:
+        await _work(app, lease)
+
+    for failures in itertools.count():
+        try:
+            await lead(lease, work)
+        except Exception:
+            rest = DELAYS[min(failures, len(DELAYS) - 1)]
+            app.log.exception("server_tasks failed and is called again", after_seconds=rest)
+            await asyncio.sleep(rest)
+
+
+async def _work(app: App, lease: Lease) -> None:
+    app.fence = lease.fence
+    try:
+        tasks = list(await call(app.server_tasks) or ())
+        app.log.info("this worker runs the server tasks", tasks=len(tasks), fence=lease.fence)
+        async with asyncio.TaskGroup() as group:
+            for task in tasks:
+                group.create_task(_keep_going(app, task), name=f"task-{_name(task)}")
+        await asyncio.Event().wait()  # all are done: keep the lease, so that nobody runs them again
+    finally:
+        app.fence = 0
+
+
+async def _keep_going(app: App, task: Task) -> None:
+    """Run one task until it returns, from the start again whenever it raises."""
+    failures = 0
+    while True:
+        began = time.monotonic()
+        try:
+            await (task if isinstance(task, Coroutine) else task())
+        except Exception:
+            failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+            if isinstance(task, Coroutine):
+                app.log.exception(
+                    "a server task failed; return the coroutine function, not its call, for it to start again",
+                    task=_name(task),
+                )
+                return
+            rest = DELAYS[min(failures, len(DELAYS)) - 1]
+            app.log.exception("a server task failed and starts again", task=_name(task), after_seconds=rest)
+            await asyncio.sleep(rest)
+        else:
+            return
+
+
+def _name(task: Task) -> str:
+    return str(getattr(task, "__qualname__", task))
