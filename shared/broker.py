@@ -13,8 +13,8 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.keys import Keys
@@ -86,14 +86,19 @@ class Broker:
         for attempt in range(1_000_000):
             try:
                 self._check(await self.client.info("server"), await self.client.info("memory"))
+            except (AuthenticationError, AuthorizationError) as error:  # to redis-py a kind of ConnectionError
+                raise self._refused(error) from None
             except UNREACHABLE as error:
                 if attempt % 10 == 0:
                     log.warning("Redis is not reachable; waiting for it", url=self.address, error=_brief(error))
             except RedisError as error:
-                raise BrokerUnfit(f"Redis at {self.address} refused us: {_brief(error)}; see redis.url") from None
+                raise self._refused(error) from None
             else:
                 return
             await asyncio.sleep(reconnect_delay(attempt))
+
+    def _refused(self, error: RedisError) -> BrokerUnfit:
+        return BrokerUnfit(f"Redis at {self.address} refused us: {_brief(error)}; see redis.url")
 
     def _check(self, server: dict[str, Any], memory: dict[str, Any]) -> None:
         valkey = server.get("valkey_version")
