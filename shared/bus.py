@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,7 +21,7 @@ from prometheus_client import Counter, Gauge
 from redis.exceptions import RedisError
 
 from shared.broker import UNREACHABLE, Broker, BrokerUnavailable, reconnect_delay
-from shared.link import Link
+from shared.link import Argument, Link
 
 BEAT_SECONDS = 1.0
 DEAF_SECONDS = 3.0  # without an own heartbeat for so long, the connections are rebuilt
@@ -62,12 +62,20 @@ class Bus:
         """Connect, and keep the connections alive in a task of the bus's own."""
         connected = asyncio.Event()
         self._task = asyncio.create_task(self._run(connected), name="bus")
-        await connected.wait()
+        try:
+            await connected.wait()
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Close the connections; waiting publishes and subscriptions fail."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
         """Close the connections; waiting publishes and subscriptions fail."""
         if self._task is not None:
             self._task.cancel()
@@ -98,7 +106,7 @@ class Bus:
         published.inc()
         return int(await self.call("PUBLISH", channel, payload))
 
-    async def call(self, *command: bytes | str | int | float) -> Any:
+    async def call(self, *command: Argument) -> Any:
         """Run a command on the publishing connection, in order with the publishes.
 
         Raises:
@@ -107,6 +115,17 @@ class Bus:
         if self._publisher is None:
             raise BrokerUnavailable("the connection to Redis is down")
         return await self._publisher.call(*command)
+
+    async def calls(self, *commands: Sequence[Argument]) -> list[Any]:
+        """Run several commands, sent together; their replies in order.
+
+        Raises:
+            BrokerUnavailable: Redis did not confirm one of them.
+        """
+        if self._publisher is None:
+            raise BrokerUnavailable("the connection to Redis is down")
+        replies = [self._publisher.call(*command) for command in commands]
+        return [await reply for reply in replies]
 
     async def subscribe(self, channel: str, handler: Handler) -> None:
         """Hear `channel`; returns once Redis confirmed, so that nothing published from then on is missed.
@@ -130,6 +149,9 @@ class Bus:
         except BrokerUnavailable:
             self._handlers.pop(name, None)
             raise
+        except asyncio.CancelledError:
+            self.unsubscribe(channel)
+            raise
 
     def unsubscribe(self, channel: str) -> None:
         """Hear `channel` no more; messages in flight are dropped."""
@@ -144,8 +166,7 @@ class Bus:
                 await self._connect()
                 if connected.is_set():
                     log.info("bus connections rebuilt", subscriptions=len(self._handlers))
-                    if self._on_gap is not None:
-                        self._on_gap()
+                    self._tell_gap()
                 connected.set()
                 attempt = 0
                 await self._beat_until_lost()
@@ -156,6 +177,14 @@ class Bus:
             self._drop()
             await asyncio.sleep(reconnect_delay(attempt))
             attempt += 1
+
+    def _tell_gap(self) -> None:
+        if self._on_gap is None:
+            return
+        try:
+            self._on_gap()
+        except Exception:  # a bug of its owner must not end the bus
+            log.exception("a gap of the bus could not be announced")
 
     async def _connect(self) -> None:
         self._lost.clear()
@@ -189,7 +218,8 @@ class Bus:
                 raise BrokerUnavailable(f"no own heartbeat came back for {DEAF_SECONDS:g} s")
             if self._publisher is not None:
                 sent = str(time.monotonic_ns()).encode()
-                self._publisher.call("PUBLISH", self._beat_channel, sent)
+                beat = self._publisher.call("PUBLISH", self._beat_channel, sent)
+                beat.add_done_callback(_noted)  # a refused one is noticed by its silence
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_SECONDS):  # wait_for of Python 3.11 can lose a cancellation here
                     await self._lost.wait()
@@ -234,3 +264,8 @@ class Bus:
             if not future.done():
                 future.set_exception(BrokerUnavailable("the connection to Redis broke before it confirmed"))
                 future.exception()
+
+
+def _noted(done: asyncio.Future[Any]) -> None:
+    if not done.cancelled():
+        done.exception()
