@@ -59,8 +59,9 @@ class Registration:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        """Enter the register and stay in it."""
-        await self._write()
+        """Enter the register and stay in it; while Redis is away, that is tried again."""
+        with contextlib.suppress(*UNREACHABLE, RedisError):
+            await self._write()
         self._task = asyncio.create_task(self._renew(), name="node-registration")
         return self
 
