@@ -94,12 +94,13 @@ class Lease:
             await self._release(keys=[self.names.lease], args=[self.owner])
 
     async def keep(self) -> None:
-        """Renew until the lease is lost; returns then."""
+        """Renew until the lease is lost; returns then, before Redis can give it to another owner."""
         while self.held:
-            await asyncio.sleep(min(self.seconds / 3, max(0.0, self._until - time.monotonic())))
             with contextlib.suppress(*UNREACHABLE, RedisError):
-                if not await self.take():
-                    return
+                async with asyncio.timeout(self._until - time.monotonic()):  # a silent Redis would hold us longer
+                    await asyncio.sleep(self.seconds / 3)
+                    if not await self.take():
+                        return
 
     @contextlib.asynccontextmanager
     async def wait(self) -> AsyncIterator[int]:
