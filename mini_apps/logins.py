@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mini_apps.bot_status import read_me
-from mini_apps.bound import ME_FIELDS, reaching
+from mini_apps.bound import ME_FIELDS
 from mini_apps.errors import LoginRefused
 from mini_apps.hooks import call
 from mini_apps.sessions import launch_data
@@ -139,14 +139,15 @@ async def live_facts(app: "App", telegram_id: int) -> LiveFacts:
         BrokerUnavailable: it did not answer.
     """
     keys = app.keys
-    with reaching():
-        async with app.redis.pipeline(transaction=False) as pipe:
-            pipe.sismember(keys.banned, str(telegram_id))
-            pipe.sismember(keys.admins, str(telegram_id))
-            pipe.get(keys.valid_after(telegram_id))
-            if app.telegram_me is None:  # the bot worker may have started after this process
-                pipe.hmget(keys.bot, ME_FIELDS)
-            banned, admin, valid_after, *me = await pipe.execute()
+    commands: list[tuple[str, ...]] = [
+        ("SISMEMBER", keys.banned, str(telegram_id)),
+        ("SISMEMBER", keys.admins, str(telegram_id)),
+        ("GET", keys.valid_after(telegram_id)),
+    ]
+    if app.telegram_me is None:  # the bot worker may have started after this process
+        commands.append(("HMGET", keys.bot, *ME_FIELDS))
+    # Over the bus's connection, where all logins of a loop turn share one write.
+    banned, admin, valid_after, *me = await app.mesh.bus.calls(*commands)
     if me:
         app.telegram_me = read_me(me[0])
     return LiveFacts(bool(banned), bool(admin), float(valid_after or 0))

@@ -9,7 +9,6 @@ from redis.exceptions import RedisError
 from mini_apps.client import Client
 from mini_apps.errors import LoginRefused
 from mini_apps.hooks import call
-from mini_apps.logins import recheck
 from shared import messages
 from shared.broker import UNREACHABLE, BrokerUnavailable
 from shared.close_codes import CloseCode
@@ -77,7 +76,7 @@ async def _welcome(node: "Node", connection: "Connection", app: "App", client: C
     user_group = node.keys(app).user(user.telegram_id)
     await node.subscriptions.hold(user_group)
     connection.user_group = user_group
-    await recheck(app, client)
+    await app.recheck_login(client)
     allowed = await _rejoin(node, connection, app, client, login)
     if connection.stage is not Stage.LOGGING_IN:  # it left meanwhile
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from redis.exceptions import RedisError
 
+from mini_apps.users import mark_admin
 from shared import bus_frames, messages
 from shared.addresses import limit_key, parse_networks
 from shared.broker import UNREACHABLE, Broker, BrokerUnavailable
@@ -286,7 +287,7 @@ class Node:
             case bus_frames.Disconnect(code=code, reason=reason):
                 connection.close(code, reason)
             case bus_frames.AdminChanged(is_admin=is_admin) if connection.inbox is not None:
-                connection.inbox.client.user.is_admin = is_admin
+                mark_admin(connection.inbox.client.user, is_admin=is_admin)
 
     async def _join(self, connection: Connection, channel: str) -> None:
         try:
