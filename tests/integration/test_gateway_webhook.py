@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from prometheus_client import REGISTRY
 
+from gateway import webhook
 from gateway_support import SETTINGS, Gateway, running, settings_of
 from mini_apps.embedded import EmbeddedValkey
 from shared.broker import Broker
@@ -184,3 +185,17 @@ async def test_a_stopped_body_ends_alone(gateway: Gateway) -> None:
         return (await post(gateway, update(5)))[0] == 200
 
     await eventually(noted)
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_forever(
+    gateway: Gateway, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook, "BODY_SECONDS", 0.1)
+    app = gateway.settings.apps["counter"]
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    head = f"POST /webhook/{app.webhook_path()} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n"
+    writer.write(f"{head}{SECRET}: {app.effective_webhook_secret()}\r\n\r\n{{".encode())
+    assert (await asyncio.wait_for(reader.readline(), 10)).split()[1] == b"408"
+    writer.close()
+    await writer.wait_closed()
+    assert await stored(broker) == []
