@@ -14,7 +14,10 @@ from bot_worker.poller import Poller, stop_webhook
 from bot_worker.webhook import WebhookKeeper
 from mini_apps.app import App
 from shared.leases import Lease, Names
+from shared.log import get_logger
 from shared.updates import UpdateLog
+
+log = get_logger("bot")
 
 
 class Ingest:
@@ -45,7 +48,7 @@ class Ingest:
 
     async def _lead(self) -> None:
         mode = self._app.settings.ingest
-        self._app.log.info("this worker brings the updates in", ingest=mode)
+        log.info("this worker brings the updates in", app=self._app.name, ingest=mode)
         metrics.leader.labels(self._app.name).set(1)
         try:
             forget = await self._first_time() and self._app.settings.drop_pending_updates

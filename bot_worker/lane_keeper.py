@@ -48,7 +48,7 @@ class LaneKeeper:
         self._quiet_until = 0.0
         first = zlib.crc32(worker.encode()) % lanes  # so that workers that start together begin in different places
         self._order = [(first + step) % lanes for step in range(lanes)]
-        self._log = get_logger(keys.app)
+        self._log = get_logger("bot").bind(app=keys.app)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Keep a fair share of the lanes until `stopping`, then give each back when its running hooks are done.
@@ -89,28 +89,31 @@ class LaneKeeper:
             lane.stop()
 
     async def _claim(self, fair: int) -> None:
+        taken = []
         for number in self._order:
             if len(self._owned) >= fair:
-                return
+                break
             if number in self._owned:
                 continue
             names = Names(self._keys.lane_lease(number), self._keys.lane_fence(number))
             lease = Lease(self._broker, names, self._worker)
             if await lease.take():
                 self._start(number, lease)
+                taken.append(number)
+        if taken:
+            self._log.info("lanes taken", taken=sorted(taken), owned=len(self._owned), fair_share=fair)
 
     def _start(self, number: int, lease: Lease) -> None:
         lane = self._make_lane(number, lease.fence)
         task = asyncio.create_task(self._own(number, lane, lease), name=f"lane-{number}")
         self._owned[number] = (lane, task)
         metrics.lanes.labels(self._keys.app).inc()
-        self._log.info("lane taken", lane=number, fence=lease.fence)
 
     async def _own(self, number: int, lane: Lane, lease: Lease) -> None:
         """Work a lane off while the lease is ours."""
         try:
-            given_back = await while_held(lease, lane.run())
-            self._log.info("lane given back" if given_back else "lane lost: its lease was not renewed", lane=number)
+            if not await while_held(lease, lane.run()):
+                self._log.warning("lane lost: its lease was not renewed", lane=number)
         except* LaneLost:
             self._log.info("lane lost to another worker", lane=number)
         except* Exception as errors:  # noqa: BLE001 - one broken lane must not take the others along

@@ -10,6 +10,9 @@ from bot_worker.leading import lead
 from mini_apps.app import App
 from mini_apps.hooks import call
 from shared.leases import Lease, Names
+from shared.log import get_logger
+
+log = get_logger("bot")
 
 DELAYS: Final = (1.0, 2.0, 5.0, 15.0, 60.0)  # seconds before a task that raised starts again; the last one repeats
 STEADY_SECONDS: Final = 60.0  # after so long the next failure counts as the first
@@ -44,7 +47,7 @@ async def _work(app: App, lease: Lease) -> None:
     app.fence = lease.fence
     try:
         tasks = list(await call(app.server_tasks) or ())
-        app.log.info("this worker runs the server tasks", tasks=len(tasks), fence=lease.fence)
+        log.info("this worker runs the server tasks", app=app.name, tasks=len(tasks), fence=lease.fence)
         async with asyncio.TaskGroup() as group:
             for task in tasks:
                 group.create_task(_keep_going(app, task), name=f"task-{_name(task)}")

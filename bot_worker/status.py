@@ -29,7 +29,7 @@ class Status:
         self._broker = broker
         self._keys = keys
         self._worker = worker
-        self._log = get_logger(keys.app)
+        self._log = get_logger("bot").bind(app=keys.app)
         self.now = BotStatus.Disconnected
 
     async def tell(self, status: BotStatus, reason: str = "", *, flood_until: int = 0) -> None:

@@ -15,6 +15,9 @@ from aiogram.types import WebhookInfo
 from bot_worker.api_errors import FATAL, PASSING, TokenRefused, wait_after
 from bot_worker.dead_letters import reason
 from mini_apps.app import App
+from shared.log import get_logger
+
+log = get_logger("bot")
 
 CHECK_SECONDS: Final = 60.0
 MAX_CONNECTIONS: Final = 40
@@ -87,7 +90,8 @@ class WebhookKeeper:
             )
             values: dict[Any, Any] = {"webhook": wanted}
             await self._app.redis.hset(self._app.keys.bot, mapping=values)
-            self._app.log.info("webhook set", host=self._app.mesh.settings.gateway.public_url, kinds=self._kinds)
+            host = self._app.mesh.settings.gateway.public_url
+            log.info("webhook set", app=self._app.name, host=host, kinds=self._kinds)
         self._complain(info)
 
     def _digest(self) -> str:

@@ -11,6 +11,7 @@ import orjson
 from mini_apps.bound import reaching
 from mini_apps.commands import BotCommand, commands_of
 from shared.leases import Lease, Names
+from shared.log import get_logger
 
 if TYPE_CHECKING:
     from aiogram import Bot
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["menu", "send_commands"]
 
 MAX_COMMANDS: Final = 100  # Telegram takes no more
+
+log = get_logger("bot")
 
 
 def menu(app_class: type) -> list[BotCommand]:
@@ -53,7 +56,7 @@ async def send_commands(app: "App", bot: "Bot") -> None:
                 return
             await _send(bot, wanted)
             await app.redis.set(keys.commands, digest)
-    app.log.info("bot menu updated", commands=len(wanted))
+    log.info("bot menu updated", app=app.name, commands=len(wanted))
 
 
 async def _send(bot: "Bot", wanted: list[list[str]]) -> None:
