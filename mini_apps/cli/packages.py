@@ -15,13 +15,17 @@ OURS = ("shared", "gateway", "bot_worker", "ws_server", "sandbox")
 
 
 def look_in(folder: Path) -> None:
-    """Append a folder to the end of `sys.path`, so that `class = "app:Counter"` finds its module there.
+    """Append a folder to the end of `sys.path`, so that `class = "app:Counter"` finds its module there."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def check_packages() -> None:
+    """Look whether Python finds our packages beside `mini_apps`, before any of them is imported.
 
     Raises:
         Problem: a package of somebody else stands where ours should be.
     """
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
     for name in OURS:
         if (intruder := _intruder(name)) is not None:
             raise Problem(

@@ -8,7 +8,7 @@ from mini_apps.cli.problem import Problem
 from shared.broker import Broker, BrokerUnfit
 from shared.settings import RedisSettings
 
-CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 3.0
 
 
 @contextlib.asynccontextmanager
