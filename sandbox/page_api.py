@@ -1,6 +1,7 @@
 """What the web page and the tests use: act as a user, read chats, follow live events. JSON over HTTP."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args
@@ -112,10 +113,11 @@ class PageApi:
         """Stream everything that happens as Server-Sent Events."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         with self._runtime.feed() as feed:
-            await response.prepare(request)
-            await response.write(b"retry: 1000\nevent: hello\ndata: {}\n\n")
-            if not self._runtime.closing:
-                await _stream(feed, response)
+            with contextlib.suppress(ConnectionError):  # the page was closed, which is how a stream ends
+                await response.prepare(request)
+                await response.write(b"retry: 1000\nevent: hello\ndata: {}\n\n")
+                if not self._runtime.closing:
+                    await _stream(feed, response)
         return response
 
     def _send(self, step: Step) -> Json:
