@@ -112,12 +112,12 @@ class PageApi:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream everything that happens as Server-Sent Events."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        with self._runtime.feed() as feed:
-            with contextlib.suppress(ConnectionError):  # the page was closed, which is how a stream ends
-                await response.prepare(request)
-                await response.write(b"retry: 1000\nevent: hello\ndata: {}\n\n")
-                if not self._runtime.closing:
-                    await _stream(feed, response)
+        gone = contextlib.suppress(ConnectionError)  # the page was closed, which is how a stream ends
+        with gone, self._runtime.feed() as feed:
+            await response.prepare(request)
+            await response.write(b"retry: 1000\nevent: hello\ndata: {}\n\n")
+            if not self._runtime.closing:
+                await _stream(feed, response)
         return response
 
     def _send(self, step: Step) -> Json:
