@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import secrets
 import socket
 import time
@@ -40,6 +41,7 @@ async def serve(process: Process, settings: Settings) -> None:
         StartError: the health address is taken, an app cannot be loaded, or the deployment counts lanes differently.
         shared.broker.BrokerUnfit: Redis is too old or refuses us.
     """
+    logging.getLogger("aiogram.event").setLevel(logging.WARNING)  # a line for each update; the metrics count them
     node_id = f"bot-{socket.gethostname()}-{secrets.token_hex(3)}"
     async with contextlib.AsyncExitStack() as stack:
         url = await stack.enter_async_context(listening(process, settings.bot))
