@@ -16,6 +16,7 @@ mesh.onState((state, { retryIn }) => {
   const words = { connecting: "connecting…", open: "live", waiting: "reconnecting…", closed: "not connected" };
   $("state").dataset.state = state;
   $("state").textContent = state === "waiting" && !navigator.onLine ? "you are offline" : words[state];
+  $("node").textContent = state === "open" ? `node ${mesh.node}` : "";
   $("state").title = retryIn ? `next try in ${Math.ceil(retryIn / 1000)} s` : "";
   showQueued();
 });
@@ -24,7 +25,6 @@ mesh.on("welcome", ({ name }) => {
   clicks = -1; // what comes now is the truth, even if somebody has set the count back meanwhile
   $("name").textContent = name; // never innerHTML: people choose their names
   $("initial").textContent = [...name][0]?.toUpperCase() ?? "?";
-  $("node").textContent = `node ${mesh.node}`;
 });
 
 mesh.on("clicks-updated", (message) => show(message.clicks));
