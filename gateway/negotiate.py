@@ -52,7 +52,7 @@ class Negotiate:
         if not self._nodes.fresh:
             metrics.negotiations.labels("stale").inc()
             return refusal(503, "the list of WebSocket nodes could not be read; try again", RETRY_SECONDS)
-        node = pick(self._nodes.nodes)
+        node = self._nodes.choose()
         if node is None:
             metrics.negotiations.labels("none").inc()
             return refusal(503, "no WebSocket node takes clients now; try again", RETRY_SECONDS)

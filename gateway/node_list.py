@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import structlog
@@ -16,13 +17,16 @@ from shared.broker import UNREACHABLE, Broker
 from shared.nodes import Node, live_nodes
 
 REFRESH_SECONDS = 1.0
+MOST_SENT = 1_000  # clients remembered as on their way; beyond, the oldest count as arrived
 
 Sample = Callable[[Sequence[Node], int], list[Node]]
 
 log = structlog.get_logger("nodes")
 
 
-def pick(nodes: Sequence[Node], sample: Sample = random.sample) -> Node | None:
+def pick(
+    nodes: Sequence[Node], sample: Sample = random.sample, coming: Mapping[str, int] = MappingProxyType({})
+) -> Node | None:
     """Return the less loaded of two random nodes that take new clients, or None when there is none.
 
     Always taking the least loaded node would send everybody to the same one until the next reading; two random choices
@@ -31,10 +35,11 @@ def pick(nodes: Sequence[Node], sample: Sample = random.sample) -> Node | None:
     Args:
         nodes: all live nodes.
         sample: chooses so many different ones of them.
+        coming: clients sent to each node, by id, that its own count may not have yet.
     """
     open_nodes = [node for node in nodes if not node.draining and not _full(node)]
     chosen = sample(open_nodes, min(2, len(open_nodes)))
-    return min(chosen, key=lambda node: node.connections, default=None)
+    return min(chosen, key=lambda node: node.connections + coming.get(node.id, 0), default=None)
 
 
 def _full(node: Node) -> bool:
@@ -52,6 +57,7 @@ class NodeList:
         self._broker = broker
         self._nodes: list[Node] = []
         self._read_at = float("-inf")
+        self._sent: deque[tuple[float, str]] = deque(maxlen=MOST_SENT)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -78,6 +84,16 @@ class NodeList:
     def nodes(self) -> list[Node]:
         """The WebSocket nodes of the last reading."""
         return self._nodes
+
+    def choose(self) -> Node | None:
+        """Return the node for the next client, or None when there is none."""
+        now = time.monotonic()
+        while self._sent and self._sent[0][0] < now - REFRESH_SECONDS - self._broker.lease_seconds / 3:
+            self._sent.popleft()  # a node writes its count each third of its lease, so by now it is in
+        node = pick(self._nodes, coming=Counter(node_id for _, node_id in self._sent))
+        if node is not None:
+            self._sent.append((now, node.id))
+        return node
 
     def trouble(self) -> str | None:
         """Say why nobody can be sent to a node now, or None; for readiness."""

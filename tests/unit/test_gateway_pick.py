@@ -40,3 +40,10 @@ def test_equal_nodes_share_and_the_least_loaded_does_not_get_all() -> None:
     uneven = [node("a", 0), node("b", 1), node("c", 1), node("d", 1)]
     counts = Counter(chosen.id for _ in range(2000) if (chosen := pick(uneven, draw.sample)))
     assert 800 < counts["a"] < 1200  # a pair holds it half the time; "always the least loaded" would herd all to it
+
+
+def test_clients_on_their_way_count() -> None:
+    nodes = [node("a", 7), node("b", 3)]
+    chosen = pick(nodes, coming={"b": 5})
+    assert chosen is not None
+    assert chosen.id == "a"
