@@ -50,7 +50,10 @@ class App(Publishing, metaclass=MetaBot):
         log: the app's logger.
     """
 
-    bot_command = staticmethod(commands.bot_command)
+    if TYPE_CHECKING:  # a checker loses the overloads behind `staticmethod`
+        bot_command = commands.bot_command
+    else:
+        bot_command = staticmethod(commands.bot_command)
 
     def __init__(self, settings: "AppSettings | Mapping[str, Any]", name: str | None = None) -> None:
         super().__init__(settings, name)
