@@ -18,8 +18,7 @@ run: ## Start everything on this machine, with a local Telegram, and say which p
 
 test: ## Run all tests (brings Chromium for the browser tests where it may)
 	@sh tools/environment.sh test
-	@sh tools/chromium.sh
-	@.venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(TESTS)
+	@chromium=$$(sh tools/chromium.sh) && CHROMIUM="$$chromium" .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(TESTS)
 
 lint: ## Check style with ruff
 	@sh tools/environment.sh test

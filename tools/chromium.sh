@@ -1,12 +1,19 @@
 #!/bin/sh
-# Brings the Chromium that the browser tests drive, when it is missing and we may install it.
+# Prints where the Chromium is that the browser tests drive; installs it when it is missing and we may.
 set -eu
 
-for name in chromium chromium-browser google-chrome; do
-    if command -v "$name" >/dev/null 2>&1; then
-        exit 0
-    fi
-done
+find_chromium() {
+    for name in ${CHROMIUM:+"$CHROMIUM"} chromium chromium-browser google-chrome; do
+        if command -v "$name"; then
+            return
+        fi
+    done
+    return 1
+}
+
+if find_chromium; then
+    exit 0
+fi
 
 if command -v apt-get >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ]; then
@@ -19,13 +26,14 @@ if command -v apt-get >/dev/null 2>&1; then
     if [ "$as_root" != no ]; then
         echo "installing Chromium for the browser tests" >&2
         export DEBIAN_FRONTEND=noninteractive
+        log=$(mktemp)
+        trap 'rm -f "$log"' EXIT
         if { $as_root apt-get update -qq && $as_root apt-get install -qq -y --no-install-recommends chromium; } \
-            </dev/null >/tmp/mini-apps-apt.$$ 2>&1; then
-            rm -f "/tmp/mini-apps-apt.$$"
+            </dev/null >"$log" 2>&1; then
+            find_chromium
             exit 0
         fi
-        tail -n 3 "/tmp/mini-apps-apt.$$" >&2
-        rm -f "/tmp/mini-apps-apt.$$"
+        tail -n 3 "$log" >&2
     fi
 fi
 
