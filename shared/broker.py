@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
@@ -62,6 +63,8 @@ class Broker:
         )
         self.blocking: Redis = Redis.from_pool(ConnectionPool.from_url(url, **_options()))
         self.links = ConnectionPool.from_url(url, **_options())
+        for pool in (self.client.connection_pool, self.blocking.connection_pool, self.links):
+            pool.connection_class = _interruptible(pool.connection_class)
 
     async def __aenter__(self) -> Self:
         """Wait for Redis to be there and check that it fits.
@@ -132,6 +135,25 @@ class Broker:
 def reconnect_delay(attempt: int) -> float:
     """Return the seconds to wait before try number `attempt` (from 0)."""
     return RECONNECT_DELAYS[min(attempt, len(RECONNECT_DELAYS) - 1)]
+
+
+def _interruptible(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """Make connections of this kind heed a cancellation that arrives while they send.
+
+    Redis-py sends inside `asyncio.wait_for`, which in Python 3.11 returns as if nothing had happened when a
+    cancellation arrives together with its result; the task would live on and never end.
+    """
+
+    class Interruptible(kind):  # type: ignore[valid-type,misc]  # which kind depends on the URL
+        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
+            task = asyncio.current_task()
+            before = task.cancelling() if task is not None else 0
+            await super().send_packed_command(command, check_health)
+            if task is not None and task.cancelling() > before:
+                await self.disconnect(nowait=True)  # the reply would be taken for that of the next command
+                raise asyncio.CancelledError
+
+    return Interruptible
 
 
 def _options() -> dict[str, Any]:
