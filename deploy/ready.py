@@ -1,8 +1,8 @@
 #!/usr/local/bin/python -IS
 """Health check of a container: `ready PORT [PATH]` succeeds when the process says that it is ready.
 
-It prints the answer, which `docker inspect` shows. Neither curl nor `urllib`: it runs every few seconds, and starts in a
-few milliseconds so.
+It prints the answer, which `docker inspect` shows. It runs every few seconds, so it needs neither curl nor `urllib` and
+starts within milliseconds.
 """
 
 import socket

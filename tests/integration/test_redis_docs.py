@@ -1,0 +1,346 @@
+"""`docs/redis.md` tells the truth: a running system is walked, and every key, field and life must be on the page."""
+
+import asyncio
+import contextlib
+import re
+import shlex
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiogram import F
+
+from bot_worker import worker
+from chat_app import Chat
+from gateway import server as gateway
+from mini_apps import App
+from mini_apps.embedded import EmbeddedValkey
+from nodes import Cluster, RunningNode
+from sandbox.config import BotConfig, SandboxConfig
+from sandbox_desk import ADA, APP_URL, BEN, Desk, desk
+from shared.broker import Broker
+from shared.lifecycle import Process
+from shared.settings import Settings, load
+from shared.streams import DEAD_BOUND
+from shared.updates import LANE_BOUND, SEEN_SECONDS
+from support import TOKEN, eventually
+
+PAGE = Path(__file__).parents[2] / "docs" / "redis.md"
+PLACEHOLDERS = {
+    "APP": "[a-z0-9_-]+",
+    "N": "[0-9]+",
+    "BLOCK": "[0-9]+",
+    "USER": "[0-9]+",
+    "CHAT": "-?[0-9]+",
+    "H": "[0-9a-f]{8}",
+}
+NO_FIXED_FIELDS = {"ma:APP:{lane-N}:tries"}  # the fields are entry ids
+NOT_IN_THIS_RUN = {"webhook", "ingested"}  # fields of webhook mode and of drop-pending-updates
+SHORT_LIVED = {"ma:_:{tables}:lease"}  # held for milliseconds
+
+
+@dataclass
+class Row:
+    """One key of the page."""
+
+    key: str
+    type: str
+    fields: set[str]
+    ttl: int | None  # seconds; None: no TTL
+    bound: str
+    look: str
+
+    def matches(self, key: str) -> bool:
+        return re.fullmatch(_pattern(self.key), key) is not None
+
+
+@dataclass
+class Seen:
+    """What was found under the keys of one row, over the whole run."""
+
+    keys: set[str] = field(default_factory=set)
+    types: set[str] = field(default_factory=set)
+    fields: set[str] = field(default_factory=set)
+    lives: list[int] = field(default_factory=list)  # ms; -1: no TTL
+
+
+def _pattern(name: str) -> str:
+    parts = re.split(r"([A-Z]+)", name)
+    return "".join(PLACEHOLDERS.get(part, ".+") if part.isupper() else re.escape(part) for part in parts)
+
+
+def _tables() -> list[list[str]]:
+    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| `ma:")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
+
+
+def rows() -> list[Row]:
+    found = []
+    for key, type_, content, bound, _, _, look in (cells for cells in _tables() if len(cells) == 7):
+        life = re.match(r"TTL ([0-9]+) s|no TTL|the author's", bound)
+        assert life, f"{key}: a bound begins with `TTL … s` or `no TTL`, not {bound!r}"
+        names = set(re.findall(r"`([a-z_]+)`", content)) if type_ in ("hash", "stream") else set()
+        found.append(Row(key.strip("`"), type_, names, int(life[1]) if life[1] else None, bound, look.strip("`")))
+    return found
+
+
+def channels() -> list[str]:
+    return [_pattern(cells[0].strip("`")) for cells in _tables() if len(cells) == 4]
+
+
+class Busy(Chat):
+    """Does everything that leaves something in Redis."""
+
+    async def handle_message(self, client: Any, type: str, data: dict[str, Any]) -> Any:
+        if type == "promote":
+            await self.set_admin(data["user"])
+        return await super().handle_message(client, type, data)
+
+    def server_tasks(self) -> Any:
+        return [asyncio.Event().wait]
+
+    def setup_router(self, router: Any) -> None:
+        @router.message(F.text == "remember")
+        async def remember(message: Any, state: Any) -> None:
+            await state.set_state("asked")
+            await state.update_data(answer=42)
+
+    async def on_telegram_message(self, event: Any) -> Any:
+        if event.text == "fail":
+            raise ValueError("as asked")
+
+    @App.bot_command
+    async def start(self, args: str, event: Any) -> Any:
+        """Say hello."""
+        return event.answer("hello")
+
+
+class Walker:
+    """Looks at every key and channel of one prefix, again and again."""
+
+    def __init__(self, broker: Broker, page: list[Row]) -> None:
+        self._client: Any = broker.client
+        self._prefix = broker.keys.prefix
+        self._page = page
+        self.seen = {row.key: Seen() for row in page}
+        self.unknown: set[str] = set()
+        self.channels: set[str] = set()
+        self._stopping = False
+
+    async def walk(self) -> None:
+        """Look until `stop`; a flag, because redis-py can swallow a cancellation."""
+        while not self._stopping:
+            async for raw in self._client.scan_iter(f"{self._prefix}:*", count=1000):
+                await self._look(raw.decode())
+            for raw in await self._client.pubsub_channels(f"{self._prefix}:*"):
+                self.channels.add(self.shown(raw.decode()))
+            await asyncio.sleep(0.01)
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def shown(self, key: str) -> str:
+        """Give a key as the page writes it, with its prefix."""
+        return "ma" + key.removeprefix(self._prefix)
+
+    async def _look(self, key: str) -> None:
+        row = next((row for row in self._page if row.matches(self.shown(key))), None)
+        if row is None:
+            self.unknown.add(self.shown(key))
+            return
+        type_, life = (await self._client.type(key)).decode(), await self._client.pttl(key)
+        fields = await self._fields(key, type_)
+        if type_ == "none" or life == -2:
+            return  # gone meanwhile
+        seen = self.seen[row.key]
+        seen.keys.add(key)
+        seen.types.add(type_)
+        seen.lives.append(life)
+        seen.fields |= fields
+
+    async def _fields(self, key: str, type_: str) -> set[str]:
+        if type_ == "hash":
+            return {name.decode() for name in await self._client.hkeys(key)}
+        if type_ == "stream":
+            entries = await self._client.xrange(key, count=20)
+            return {name.decode() for _, fields in entries for name in fields}
+        return set()
+
+    async def run_look(self, row: Row, key: str) -> None:
+        """Run the line of the page on a real key; a command that does not fit its type raises."""
+        await self._client.execute_command(*shlex.split(row.look.replace(row.key, shlex.quote(key))))
+
+
+class System:
+    """Two nodes, a gateway, a bot worker and a local Telegram."""
+
+    def __init__(self, cluster: Cluster, telegram: Desk, settings: Settings, web: str) -> None:
+        self.cluster = cluster
+        self.telegram = telegram
+        self.settings = settings
+        self.web = web
+
+    async def deliver(self, update: dict[str, Any]) -> None:
+        """Send an update as Telegram's webhook."""
+        app = self.settings.apps["chat"]
+        headers = {"X-Telegram-Bot-Api-Secret-Token": app.effective_webhook_secret() or ""}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.post(f"{self.web}/webhook/{app.webhook_path()}", json=update, headers=headers) as answer,
+        ):
+            assert answer.status == 200
+
+
+@contextlib.asynccontextmanager
+async def _served(serve: Any, kind: str, settings: Settings) -> AsyncIterator[Process]:
+    process = Process(kind, drain_seconds=10)
+    task = asyncio.create_task(serve(process, settings))
+
+    def ready() -> bool:
+        if task.done():
+            task.result()
+        return not process.troubles()
+
+    try:
+        await eventually(ready, seconds=40, what=f"readiness of {kind}")
+        yield process
+    finally:
+        process.stopping.set()
+        await asyncio.wait([task], timeout=15)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _system(valkey: EmbeddedValkey, prefix: str, folder: Path) -> AsyncIterator[System]:
+    bots = (BotConfig("counter", TOKEN, APP_URL, "counter"),)
+    async with contextlib.AsyncExitStack() as stack:
+        telegram = await stack.enter_async_context(desk(SandboxConfig(bots=bots)))
+        more = {
+            "APPS__CHAT__CLASS": f"{__name__}:Busy",
+            "APPS__CHAT__API_SERVER": telegram.base,
+            "BOT__RETRY_DELAYS": "0.5",
+            "BOT__PORT": "0",
+            "GATEWAY__PORT": "0",
+        }
+        cluster = Cluster(folder, valkey.url, prefix, **more)
+        stack.push_async_callback(cluster.aclose)
+        settings = load(None, {f"MINI_APPS__{key}": value for key, value in cluster._settings.items()})
+        await stack.enter_async_context(_served(worker.serve, "bot", settings))
+        process = await stack.enter_async_context(_served(gateway.serve, "gateway", settings))
+        yield System(cluster, telegram, settings, f"http://127.0.0.1:{process.port or await _port(valkey, settings)}")
+
+
+async def _port(valkey: EmbeddedValkey, settings: Settings) -> int:
+    """Find a gateway's port in the register, as a client of the deployment does."""
+    from shared.nodes import live_nodes
+
+    async with Broker(settings.redis) as broker:
+        (node,) = await live_nodes(broker, "gateway")
+    return int(node.address.rpartition(":")[2])
+
+
+async def _traffic(system: System, one: RunningNode, two: RunningNode) -> None:
+    async with one.user(ADA) as ada, two.user(BEN) as ben, two.user(1003) as eve:
+        for page in (ada, ben):
+            await page.send(type="join", room="game:1")
+            await page.receive("joined")
+        await ada.send(type="say", room="game:1", text="hello")
+        await ben.receive("said")
+        await ada.send(type="click")
+        await ben.receive("clicks")
+        await ada.send(type="promote", user=BEN)
+        await ada.send(type="ban", user=1003)
+        assert await eve.closed() == 4501
+        for text in ("/start", "remember", "fail"):
+            await system.telegram.act(ADA, "messages", text=text)
+        message = {"message_id": 1, "date": 0, "chat": {"id": BEN, "type": "private"}, "text": "fail"}
+        sender = {"id": BEN, "is_bot": False, "first_name": "Ben"}
+        await system.deliver({"update_id": 900_000, "message": {**message, "from": sender}})
+
+
+@pytest.fixture
+async def walker(valkey: EmbeddedValkey, broker: Broker, prefix: str, tmp_path: Path) -> AsyncIterator[Walker]:
+    """A walk through a system from its start to the end of some traffic, still running."""
+    page = rows()
+    walker = Walker(broker, page)
+    walk = asyncio.create_task(walker.walk())
+    wanted = {row.key for row in page} - SHORT_LIVED
+    try:
+        async with _system(valkey, prefix, tmp_path) as system:
+            one, two = await system.cluster.node("ws-1"), await system.cluster.node("ws-2")
+            await _traffic(system, one, two)
+
+            def complete() -> bool:
+                if walk.done():
+                    walk.result()
+                buried = walker.seen["ma:APP:dead"].fields
+                return "via" in buried and not {key for key in wanted if not walker.seen[key].keys}
+
+            with contextlib.suppress(pytest.fail.Exception):  # the test names what is missing
+                await eventually(complete, seconds=30)
+            yield walker
+    finally:
+        walker.stop()
+        await walk
+
+
+async def test_the_page_tells_every_key_field_and_life(walker: Walker) -> None:
+    wrong = [f"{key}: not on the page" for key in sorted(walker.unknown)]
+    for row in rows():
+        wrong += _differences(row, walker.seen[row.key])
+        for key in list(walker.seen[row.key].keys)[:1]:
+            await walker.run_look(row, key)
+    known = channels()
+    wrong += [
+        f"channel {name}: not on the page" for name in walker.channels if not any(re.fullmatch(p, name) for p in known)
+    ]
+    wrong += [
+        f"no channel like {p} was heard" for p in known if not any(re.fullmatch(p, name) for name in walker.channels)
+    ]
+    assert wrong == []
+
+
+def _differences(row: Row, seen: Seen) -> list[str]:
+    if not seen.keys:
+        return [] if row.key in SHORT_LIVED else [f"{row.key}: on the page, but never in Redis"]
+    wrong = []
+    if row.type != "any" and seen.types != {row.type}:
+        wrong.append(f"{row.key}: a {row.type} on the page, {seen.types} in Redis")
+    if row.type in ("hash", "stream") and row.key not in NO_FIXED_FIELDS:
+        wrong += [f"{row.key}: field {name} is not on the page" for name in sorted(seen.fields - row.fields)]
+        unused = row.fields - seen.fields - NOT_IN_THIS_RUN - {"update_id"}
+        wrong += [f"{row.key}: nothing writes the field {name} of the page" for name in sorted(unused)]
+    return wrong + _wrong_life(row, seen)
+
+
+def _wrong_life(row: Row, seen: Seen) -> list[str]:
+    if row.bound.startswith("the author's"):
+        return []
+    if row.ttl is None:
+        return [f"{row.key}: no TTL on the page, but it has one"] if max(seen.lives) >= 0 else []
+    longest = max(seen.lives) / 1000
+    if min(seen.lives) < 0:
+        return [f"{row.key}: TTL {row.ttl} s on the page, but it lives for ever"]
+    fits = row.ttl / 2 < longest <= row.ttl
+    return [] if fits else [f"{row.key}: TTL {row.ttl} s on the page, {longest:g} s in Redis"]
+
+
+def test_bounds_of_the_page_are_those_of_the_code() -> None:
+    by_key = {row.key: row for row in rows()}
+    assert f"at most {LANE_BOUND:,} entries" in by_key["ma:APP:{lane-N}:updates"].bound
+    assert f"at most {DEAD_BOUND:,} entries" in by_key["ma:APP:dead"].bound
+    assert by_key["ma:APP:{lane-N}:seen:BLOCK"].ttl == SEEN_SECONDS
+    defaults = load(None, {"MINI_APPS__APPS__COUNTER__CLASS": "app:Counter"})
+    for row in by_key.values():
+        for section, key in re.findall(r"`(redis|ws|bot)\.([a-z-]+)`\)$", row.bound):
+            assert row.ttl == getattr(getattr(defaults, section), key.replace("-", "_")), row.key
+
+
+def test_every_key_has_a_line_to_look_at_it() -> None:
+    page = rows()
+    assert len(page) > 20
+    assert [row.key for row in page if row.key not in row.look] == []
