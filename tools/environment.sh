@@ -13,13 +13,22 @@ say() { printf '%s\n' "$*" >&2; }
 fits() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 find_python() {
-    for name in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+    if [ -n "${PYTHON:-}" ]; then
+        set -- "$PYTHON"
+    else
+        set -- python3 python3.13 python3.12 python3.11
+    fi
+    for name in "$@"; do
         if fits "$name"; then
             command -v "$name"
             return
         fi
     done
-    say "Python 3.11 or newer is needed; ${PYTHON:-python3} is $("${PYTHON:-python3}" --version 2>&1 || true)."
+    if command -v "$1" >/dev/null; then
+        say "Python 3.11 or newer is needed; $1 is $("$1" --version 2>&1)."
+    else
+        say "Python 3.11 or newer is needed; there is no $1."
+    fi
     say "Install one (Debian 12 and newer: sudo apt-get install python3-venv) or name it: make run PYTHON=/path/to/python3"
     exit 1
 }
