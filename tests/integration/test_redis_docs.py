@@ -131,7 +131,7 @@ class Walker:
         self._stopping = False
 
     async def walk(self) -> None:
-        """Look until `stop`; a flag, because redis-py can swallow a cancellation."""
+        """Look until `stop`, and finish the round, so that no key is looked at by halves."""
         while not self._stopping:
             async for raw in self._client.scan_iter(f"{self._prefix}:*", count=1000):
                 await self._look(raw.decode())
