@@ -20,7 +20,7 @@ from shared import log
 from shared.broker import BrokerUnavailable
 from shared.bus import Bus
 from shared.lifecycle import StartError
-from shared.settings import LogSettings, Settings, load
+from shared.settings import Settings, load
 
 Action = Callable[[App, Database], Awaitable[None]]
 
@@ -37,7 +37,6 @@ def run(named: Path | None, app: str, action: Action) -> None:
         Problem: Redis, the database or the app's class is not there.
     """
     settings = load(named)
-    log.configure(LogSettings(level="error"), process="cli")
     log.protect(*settings.secrets())
     name = one_app(settings, app).name
     try:

@@ -94,6 +94,7 @@ def test_check_tells_good_from_bad(demo: Path, env: dict[str, str]) -> None:
 def test_check_without_redis(demo: Path, env: dict[str, str]) -> None:
     done = run("check", cwd=demo, env={**env, "MINI_APPS__REDIS__URL": "redis://:hush@127.0.0.1:9/0"})
     assert "✗ Redis: nothing answers at 127.0.0.1:9/0" in done.stdout
+    assert {line[0] for line in (done.stdout + done.stderr).splitlines()} <= set("✓✗!")
     assert "hush" not in done.stdout + done.stderr
     assert done.returncode == 1
 
@@ -116,6 +117,8 @@ def test_commands_without_what_they_need_say_so(demo: Path, env: dict[str, str])
         (["webhook", "info"], "http://127.0.0.1:9 cannot be reached"),
         (["client", "--port", "9"], "no gateway answers at http://127.0.0.1:9; is `mini-apps dev` running?"),
         (["client", "--url", "ws://127.0.0.1:9/ws"], "no WebSocket node answers at ws://127.0.0.1:9/ws"),
+        (["dev", "--redis", "redis://127.0.0.1:9/0"], "nothing answers at 127.0.0.1:9/0; start it there"),
+        (["dev", "--redis", "localhost"], "--redis: expected an address such as redis://localhost:6379/0"),
         (["users", "list", "--port", "9"], "no `mini-apps dev` of yours runs on port 9"),
     ):
         done = run(*command, cwd=demo, env={**env, "MINI_APPS__GATEWAY__PORT": "9"})

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dev_support import CHECKOUT, Dev, environment, receive, run, running
+from mini_apps.embedded import EmbeddedValkey
 
 pytestmark = pytest.mark.xdist_group("dev")  # one deployment at a time is enough for a small machine
 
@@ -128,8 +129,12 @@ def test_what_cannot_start_ends_everything_and_says_why(demo: Path, env: dict[st
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_the_counter_needs_no_settings(env: dict[str, str], tmp_path: Path) -> None:
-    with running([*DEV, "examples.counter.app:Counter", "--port", "0"], CHECKOUT, env, tmp_path / "log") as dev:
+def test_the_counter_needs_no_settings_and_takes_any_redis(
+    env: dict[str, str], tmp_path: Path, valkey: EmbeddedValkey
+) -> None:
+    command = [*DEV, "examples.counter.app:Counter", "--port", "0", "--redis", valkey.url]
+    with running(command, CHECKOUT, env, tmp_path / "log") as dev:
+        assert not [line for line in dev.children().values() if " valkey " in line]
         assert json.loads(dev.get("/settings.json")[1])["apps"] == ["counter"]
         assert dev.get("/apps/counter/")[0] == 200
         with dev.login(1, "counter"):

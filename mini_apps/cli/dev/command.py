@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from mini_apps.cli.dev import folder as folders
 from mini_apps.cli.dev.effective import Wish, effective, replaces_real_tokens, sandbox_config
 from mini_apps.cli.dev.plan import SANDBOX, Plan
@@ -15,7 +17,10 @@ from mini_apps.cli.dev.screen import Screen
 from mini_apps.cli.dev.target import find_target, module_folder
 from mini_apps.cli.dev.watcher import FileWatcher
 from mini_apps.cli.packages import CODE_LINK, author_folder, settings_file
-from shared.settings import Settings, load
+from mini_apps.cli.problem import EXIT_USAGE, Problem
+from mini_apps.cli.redis import opened
+from shared.settings import RedisSettings, Settings, load
+from shared.settings.types import REDIS_EXAMPLE
 
 NEED_SETTINGS = ("gateway", "bot", "ws-1", "ws-2")
 
@@ -51,6 +56,8 @@ def dev(request: Request) -> int:
         SettingsError: the settings have mistakes.
     """
     settings = _settings(request)
+    if request.redis_url is not None:
+        asyncio.run(_look_at_redis(settings, request.redis_url))
     wish = Wish(
         ports=claim(request.port),
         target=find_target(request.app) if request.app else None,
@@ -77,6 +84,20 @@ def _settings(request: Request) -> Settings:
     if request.app is not None and request.settings is None and not settings_file(None).exists():
         return Settings()
     return load(request.settings)
+
+
+async def _look_at_redis(settings: Settings, url: str) -> None:
+    """See that the broker of the command line is there, since the children would wait for it without a word.
+
+    Raises:
+        Problem: it is not, or the address is none.
+    """
+    try:
+        redis = RedisSettings.model_validate({**settings.redis.model_dump(), "url": url})
+    except ValidationError:
+        raise Problem(f"--redis: expected an address such as {REDIS_EXAMPLE}", EXIT_USAGE) from None
+    async with opened(redis):
+        return
 
 
 def _write(private: Path, found: dict[str, object], wish: Wish) -> None:
