@@ -88,7 +88,6 @@ class Keys:
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
         self.nodes = f"{prefix}:_:nodes"
-        self.control = f"{prefix}:_:control"
         self.tables = f"{prefix}:_:{{tables}}:lease"
         self.tables_fence = f"{prefix}:_:{{tables}}:fence"
 

@@ -6,6 +6,7 @@ deadline, ends it at once.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -91,6 +92,7 @@ def run(process_main: Callable[[Process], Coroutine[Any, Any, None]], kind: str,
         kind: what the process is.
         drain_seconds: deadline of the drain.
     """
+    _raise_descriptor_limit()
     try:
         _run_loop(_supervise(process_main, kind, drain_seconds))
     except BaseExceptionGroup as group:
@@ -119,6 +121,16 @@ async def _supervise(
         if not process.stopping.is_set():
             raise
     log.info("stopped", kind=kind)
+
+
+def _raise_descriptor_limit() -> None:
+    """Use all file descriptors this process may have: each socket is one, and shells start us with 1,024."""
+    if sys.platform != "win32":
+        import resource  # noqa: PLC0415 - there is none for Windows
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with contextlib.suppress(OSError, ValueError):  # "unlimited" is more than some kernels take
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _run_loop(main: Coroutine[Any, Any, None]) -> None:

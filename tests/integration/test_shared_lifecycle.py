@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import subprocess
 import sys
@@ -57,6 +58,11 @@ async def unfit(process):
 async def crashes(process):
     process.started()
     raise ValueError("a bug")
+
+async def descriptors(process):
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    say(f"{soft == hard} {soft}")
 
 async def ends(process):
     process.started()
@@ -174,3 +180,14 @@ async def test_a_bug_is_not_hidden() -> None:
 async def test_an_end_of_its_own_is_clean() -> None:
     async with running("ends") as child:
         assert (await child.end())[0] == 0
+
+
+async def test_a_process_uses_all_file_descriptors_it_may_have() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = before[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))  # as a shell would start it
+    try:
+        async with running("descriptors") as child:
+            assert await child.line() == f"True {hard}"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
