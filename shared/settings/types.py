@@ -82,7 +82,7 @@ def _redis_url(url: SecretStr) -> SecretStr:
 
 
 def _database_url(url: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[a-z0-9]+\+[a-z0-9]+://\S*", url.get_secret_value()):
+    if not re.fullmatch(r"[a-z0-9]+\+[a-z0-9]+://(\S.*)?", url.get_secret_value()):
         wanted = "sqlite+aiosqlite:///db/mini-apps.sqlite or postgresql+asyncpg://user@host/name"
         raise ValueError(f"expected a SQLAlchemy address with an asyncio driver, such as {wanted}")
     return url

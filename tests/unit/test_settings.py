@@ -337,3 +337,9 @@ def test_the_error_text_is_its_mistakes() -> None:
     error = SettingsError(["one", "two"])
     assert error.mistakes == ["one", "two"]
     assert str(error) == "one\ntwo"
+
+
+def test_a_database_may_lie_in_a_folder_with_a_space(tmp_path: Path) -> None:
+    url = "sqlite+aiosqlite:////srv/my apps/db.sqlite"
+    settings = load(write(tmp_path, f"[database]\nurl = '{url}'\n[apps.a]\n"), {})
+    assert settings.database.url.get_secret_value() == url
