@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mini_apps.app import App, BotStatus, MetaBot, SettingsListUserFilter, UserFilter
+    from mini_apps.channels import Channel
     from mini_apps.client import Client
     from mini_apps.commands import bot_command
     from mini_apps.errors import AppError, LoginRefused
@@ -19,6 +20,7 @@ __all__ = [
     "AppError",
     "Base",
     "BotStatus",
+    "Channel",
     "Client",
     "LoginRefused",
     "MetaBot",
@@ -31,6 +33,7 @@ __all__ = [
 
 _HOMES = {
     "mini_apps.app": ("App", "BotStatus", "MetaBot", "SettingsListUserFilter", "UserFilter"),
+    "mini_apps.channels": ("Channel",),
     "mini_apps.client": ("Client",),
     "mini_apps.commands": ("bot_command",),
     "mini_apps.errors": ("AppError", "LoginRefused"),

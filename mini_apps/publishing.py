@@ -3,12 +3,15 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mini_apps.bound import BoundApp
+from mini_apps.channels import Channel, options_of
+from mini_apps.grants import revoke
+from shared import history
 from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Message, pack
 from shared.close_codes import CloseCode
-from shared.codec import encode_json
+from shared.codec import decode_json, encode_json
 from shared.messages import check_app_message, check_channel
 
 if TYPE_CHECKING:
@@ -24,13 +27,22 @@ class Send:
 
     Attributes:
         exclude: the client that does not get it, such as the one whose message caused it.
+        id: of this publish, where the channel keeps history: repeated under the same id within 5 minutes, after
+            `BrokerUnavailable` say, the message is not appended again.
     """
 
     exclude: "Client | None" = None
+    id: str = ""
 
 
 class Publishing(BoundApp):
-    """The members of an app that publish; each returns once Redis has it."""
+    """The members of an app that publish; each returns once Redis has it.
+
+    Attributes:
+        channels: name or pattern (`game:*`) to `Channel`: what the app's channels can do.
+    """
+
+    channels: ClassVar[Mapping[str, Channel]] = {}
 
     async def broadcast(self, /, *, options_: Send | None = None, **message: Any) -> None:
         """Send a message to every client of the app, on all nodes.
@@ -61,7 +73,7 @@ class Publishing(BoundApp):
         """
         await self._publish(self.keys.user(telegram_id), _message(message, options_))
 
-    async def publish(self, channel: str, /, *, options_: Send | None = None, **message: Any) -> None:
+    async def publish(self, channel: str, /, *, options_: Send | None = None, **message: Any) -> int | None:
         """Send a message to everybody in a channel, on all nodes.
 
         Args:
@@ -69,13 +81,44 @@ class Publishing(BoundApp):
             options_: how it is delivered.
             **message: `type` and whatever the app's page expects with it.
 
+        Returns:
+            The message's offset, or None where the channel keeps no history.
+
         Raises:
             ValueError: the name cannot be a channel's, `type` is missing or reserved, or a reserved field is used.
             TypeError: a value has no JSON form.
             BrokerUnavailable: Redis did not confirm it.
         """
         name = check_channel(channel)
-        await self._publish(self.keys.channel(name), _message(message, options_, {"channel": name}))
+        frame, kept = _message(message, options_, {"channel": name}), options_of(name, self.channels)
+        if not kept.history:
+            await self._publish(self.keys.channel(name), frame)
+            return None
+        return await history.publish(
+            self.mesh.bus,
+            self.keys,
+            name,
+            frame.body,
+            size=kept.history,
+            ttl=kept.ttl,
+            id_=options_.id if options_ is not None else "",
+            exclude=frame.exclude or "",
+        )
+
+    async def history(self, channel: str, /, since: int = 0, limit: int = 100) -> list[dict[str, Any]]:
+        """Return kept messages of a channel, oldest first, each with its `channel` and `offset`.
+
+        Args:
+            channel: its name.
+            since: the offset after which to begin; 0 begins with the oldest kept.
+            limit: the most messages to return.
+
+        Raises:
+            ValueError: the name cannot be a channel's.
+            BrokerUnavailable: Redis did not answer.
+        """
+        entries = await history.kept(self.mesh.bus, self.keys, check_channel(channel), since, limit)
+        return [{**decode_json(entry.body), "offset": entry.offset} for entry in entries]
 
     async def subscribe(self, user: "User | int", channel: str, /) -> None:
         """Let every client a user has now into a channel, on all nodes.
@@ -101,7 +144,9 @@ class Publishing(BoundApp):
             ValueError: the name cannot be a channel's.
             BrokerUnavailable: Redis did not confirm it.
         """
-        await self._publish(self.keys.user(_id(user)), Leave(check_channel(channel), "unsubscribed"))
+        name = check_channel(channel)
+        await revoke(self.mesh.bus, self.keys, _id(user), name)
+        await self._publish(self.keys.user(_id(user)), Leave(name, "unsubscribed"))
 
     async def disconnect_user(self, user: "User | int", /, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close every client of a user, on all nodes.

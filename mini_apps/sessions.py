@@ -60,6 +60,14 @@ class Sessions:
         """
         return self._keys.open(token, app=self._app, now=now, ttl=self._ttl, max_age=self._max_age)
 
+    def grant(self, telegram_id: int, channel: str, expires: int) -> str:
+        """Make the proof that a user was let into a channel, good until `expires` (unix seconds)."""
+        return self._keys.grant(self._app, telegram_id, channel, expires)
+
+    def check_grant(self, grant: str, telegram_id: int, channel: str, now: float) -> bool:
+        """Tell whether a grant is genuine and not expired at `now` (unix seconds)."""
+        return self._keys.check_grant(grant, app=self._app, telegram_id=telegram_id, channel=channel, now=now)
+
 
 def launch_data(session: Session) -> dict[str, Any]:
     """Give the launch fields of a session as `App.decode_telegram_data` gave them at the first login."""

@@ -19,11 +19,15 @@ class Message:
         body: finished JSON.
         exclude: id of the client that does not get it.
         trace: correlation id.
+        offset: its place in the channel's history, 0 where the channel keeps none.
+        prev: the offset before it.
     """
 
     body: bytes
     exclude: str | None = None
     trace: str | None = None
+    offset: int = 0
+    prev: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ def unpack(data: bytes) -> Frame:
     try:
         header = unpacker.unpack()
         if "command" not in header:
-            return Message(data[unpacker.tell() :], header.get("exclude"), header.get("trace"))
+            return Message(data[unpacker.tell() :], **header)
         command = header.pop("command")
         return _COMMANDS[command](**header)
     except (msgpack.UnpackException, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -45,6 +45,22 @@ class AppKeys:
         """Return the pub/sub channel that carries the live messages of the app's channel `name`."""
         return f"{self.base}ch:{{{tag(name)}}}:{name}"
 
+    def channel_stream(self, name: str) -> str:
+        """Return the stream that keeps the history of the app's channel `name`."""
+        return f"{self.base}channel:{{{tag(name)}}}:{name}"
+
+    def channel_meta(self, name: str) -> str:
+        """Return the hash with the last offset of the app's channel `name`."""
+        return f"{self.base}meta:{{{tag(name)}}}:{name}"
+
+    def channel_ids(self, name: str, bucket: int) -> str:
+        """Return the hash from publish id to offset of one five minutes (unix time // 300) of a channel."""
+        return f"{self.base}ids:{{{tag(name)}}}:{name}:{bucket}"
+
+    def revoked(self, telegram_id: int) -> str:
+        """Return the hash from channel to the unix second before which the user's grants for it are void."""
+        return f"{self.base}revoked:{{{tag(str(telegram_id))}}}:{telegram_id}"
+
     def valid_after(self, telegram_id: int) -> str:
         """Return the key of the unix second before which a user's session tokens are void."""
         return f"{self.base}valid-after:{{{tag(str(telegram_id))}}}:{telegram_id}"

@@ -40,6 +40,9 @@ class Position:
     grant: str | None = None
 
 
+NOWHERE = Position()
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """`login`: with init data, or with a session token and the positions of the channels to come back to.
@@ -58,7 +61,7 @@ class Subscribe:
 
     channel: str
     id: Any = None
-    position: Position = Position()
+    position: Position = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
