@@ -7,6 +7,7 @@ hub's, who it is the login's. Every failure ends in `close` with a code of `shar
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from websockets.exceptions import InvalidState
@@ -18,10 +19,11 @@ from websockets.server import ServerProtocol
 from shared import messages
 from shared.close_codes import CloseCode
 from shared.codec import DecodeError, decode_json, decode_msgpack, encode_json, json_to_msgpack
-from shared.messages import MessageError
+from shared.messages import NOWHERE, MessageError, Position
 from ws_server import handshake
 from ws_server.framing import binary_frame, text_frame
 from ws_server.limits import TokenBucket
+from ws_server.pacing import Pace
 from ws_server.session import Answer, Enqueue, Nothing, Stage, StartLogin, decide
 
 if TYPE_CHECKING:
@@ -55,8 +57,24 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_bucket", "_fragments", "_text", "_ws", "app", "channels", "client_id", "heard", "inbox", "node", "packed",
-        "peer", "pinged", "slot", "stage", "transport", "user_group",
+        "_bucket",
+        "_fragments",
+        "_text",
+        "_ws",
+        "app",
+        "channels",
+        "client_id",
+        "heard",
+        "inbox",
+        "node",
+        "pace",
+        "packed",
+        "peer",
+        "pinged",
+        "slot",
+        "stage",
+        "transport",
+        "user_group",
     )  # fmt: skip
 
     def __init__(self, node: "Node") -> None:
@@ -79,9 +97,16 @@ class Connection(asyncio.Protocol):
         self.heard = 0.0
         self.pinged = False
         self.slot = 0
+        self.pace: Pace | None = None
         self._bucket: TokenBucket | None = None
         self._fragments: list[bytes] = []
         self._text = True
+
+    @property
+    def user_id(self) -> int:
+        """Telegram id of the user who is logged in, 0 before."""
+        user = self.inbox.client.user if self.inbox is not None else None
+        return user.telegram_id if user is not None else 0
 
     # What asyncio calls.
 
@@ -89,7 +114,7 @@ class Connection(asyncio.Protocol):
         """Take the socket (asyncio's callback)."""
         self.transport = transport  # type: ignore[assignment]  # TCP servers give a Transport
         self.heard = self.node.now()
-        transport.set_write_buffer_limits(high=self.node.settings.send_buffer_bytes or None)  # type: ignore[attr-defined]  # as above
+        self.pace = Pace(transport, self.node.settings.send_buffer_bytes)
         self.node.accepted(self)
 
     def data_received(self, data: bytes) -> None:
@@ -115,14 +140,21 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The socket is gone (asyncio's callback)."""
         self.stage = Stage.CLOSED
+        self.resume_writing()
         self.node.lost(self)
 
     def pause_writing(self) -> None:
         """Cut a slow client off: more than `send-buffer-bytes` wait for it (asyncio's callback)."""
-        if self.stage is not Stage.CLOSED:
-            self._count_close(CloseCode.SLOW_CONSUMER)
-            self.stage = Stage.CLOSED
-            self._abort()
+        if self.stage is Stage.CLOSED or (self.pace is not None and self.pace.paused()):
+            return
+        self._count_close(CloseCode.SLOW_CONSUMER)
+        self.stage = Stage.CLOSED
+        self._abort()
+
+    def resume_writing(self) -> None:
+        """Let a replay go on: the client has read (asyncio's callback)."""
+        if self.pace is not None:
+            self.pace.resumed()
 
     # What comes in.
 
@@ -245,18 +277,25 @@ class Connection(asyncio.Protocol):
         """
         self.send(encode_json(message))
 
-    async def join(self, channel: str, id_: Any = None) -> None:
+    def send_all(self, bodies: Iterable[bytes]) -> None:
+        """Send several finished messages in one write."""
+        if self.packed:
+            self.write(b"".join([binary_frame(json_to_msgpack(body)) for body in bodies]))
+        else:
+            self.write(b"".join([text_frame(body) for body in bodies]))
+
+    async def join(self, channel: str, id_: Any = None, position: Position = NOWHERE) -> None:
         """Enter a channel; once this returns, nothing published there is missed.
 
         Raises:
             ValueError: the name cannot be one, or the client is in too many.
             BrokerUnavailable: Redis did not confirm.
         """
-        await self.node.enter(self, messages.check_channel(channel, id_), id_)
+        await self.node.channels.enter(self, messages.check_channel(channel), id_, position)
 
     async def leave(self, channel: str, reason: str = "left") -> None:
         """Leave a channel; nothing happens to a client that is not in it."""
-        if self.node.exit(self, channel):
+        if self.node.channels.exit(self, channel):
             self.send_message(messages.left(channel, reason))
 
     def ping(self) -> None:

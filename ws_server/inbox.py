@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from mini_apps.errors import AppError
+from mini_apps.grants import granted
 from mini_apps.hooks import call
 from shared import messages
 from shared.broker import BrokerUnavailable
@@ -147,11 +148,12 @@ class Inbox:
                 await call(self._app.disconnect, self.client)
 
     async def _subscribe(self, item: Subscribe) -> None:
-        if not await call(self._app.on_subscribe, self.client, item.channel):
+        proven = await granted(self._app, self.client.user.telegram_id, {item.channel: item.position})
+        if not proven and not await call(self._app.on_subscribe, self.client, item.channel):
             refusal = messages.error(f"You may not enter {item.channel}", "refused", item.id)
             self._connection.send_message({**refusal, "channel": item.channel})
             return
         try:
-            await self._connection.join(item.channel, item.id)
+            await self._connection.join(item.channel, item.id, item.position)
         except ValueError as error:
             self._connection.send_message(messages.error(str(error), "limit", item.id))

@@ -1,7 +1,7 @@
 """Login: who is this, may they in, and what they hear from now on."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from redis.exceptions import RedisError
@@ -74,10 +74,10 @@ async def _welcome(node: "Node", connection: "Connection", app: "App", client: C
     """Subscribe, confirmed, then welcome, then what is live: so nothing after the welcome is missed."""
     user: User = client.user
     user_group = node.keys(app).user(user.telegram_id)
-    await node.subscriptions.hold(user_group)
+    await node.channels.subscriptions.hold(user_group)
     connection.user_group = user_group
     await app.recheck_login(client)
-    allowed = await _rejoin(node, connection, app, client, login)
+    told, coming = await node.channels.rejoin(connection, app, client, login.channels)
     if connection.stage is not Stage.LOGGING_IN:  # it left meanwhile
         return
     token, expires = app.seal_session(user, int(time.time()))
@@ -85,21 +85,12 @@ async def _welcome(node: "Node", connection: "Connection", app: "App", client: C
     connection.limit_to(app.settings.max_message_bytes, app.settings.messages_per_second)
     connection.stage = Stage.READY
     node.watch(connection)
-    connection.send_message(messages.welcome(user, token, expires, allowed))
+    connection.send_message(messages.welcome(user, token, expires, told))
     keys = node.keys(app)
-    for group in (user_group, keys.everyone(), *(keys.channel(channel) for channel in allowed)):
+    plain = set(told).difference(catch_up.channel for catch_up in coming)
+    for group in (user_group, keys.everyone(), *(keys.channel(channel) for channel in plain)):
         node.hub.join(group, connection)
     node.counts.logins["welcome"] += 1
     if connection.inbox is not None:
         connection.inbox.open()
-
-
-async def _rejoin(
-    node: "Node", connection: "Connection", app: "App", client: Client, login: Login
-) -> dict[str, dict[str, Any]]:
-    """Let a client that comes back into the channels it was in, each of which must be allowed again."""
-    allowed: dict[str, dict[str, Any]] = {}
-    for channel in list(login.channels)[: node.settings.channels_per_client or None]:
-        if await call(app.on_subscribe, client, channel) and await node.reserve(connection, channel):
-            allowed[channel] = {"recovered": False, "reason": "unknown position"}
-    return allowed
+    await node.channels.finish(connection, coming)

@@ -18,13 +18,13 @@ from shared.close_codes import CloseCode
 from shared.keys import AppKeys
 from shared.lifecycle import Process
 from shared.messages import AppMessage, Login, Subscribe, Unsubscribe
+from ws_server.channels import Channels
 from ws_server.connection import Connection
 from ws_server.hub import Hub
 from ws_server.inbox import GOODBYE, Inbox
 from ws_server.login import start_login
 from ws_server.metrics import Counts
 from ws_server.session import Stage
-from ws_server.subscriptions import Subscriptions
 from ws_server.wheel import Wheel
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Node:
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
         self.hub = Hub(self._loop.call_soon)
-        self.subscriptions: Subscriptions
+        self.channels: Channels
         self._wheel: Wheel[Connection] = Wheel(TICK_SECONDS)
         self._busy: set[Inbox] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,9 +79,9 @@ class Node:
         self._keys = {name: self.broker.keys.app(name) for name in apps}
         limits = [app.settings.max_message_bytes for app in apps.values()]
         self.max_message_bytes = 0 if 0 in limits else max(limits, default=self.settings.max_message_bytes)
-        self.subscriptions = Subscriptions(bus, self._from_bus)
+        self.channels = Channels(self, bus, self._from_bus)
         for keys in self._keys.values():
-            await self.subscriptions.hold(keys.everyone())
+            await self.channels.subscriptions.hold(keys.everyone())
         self.spawn(self._tick())
 
     async def aclose(self) -> None:
@@ -93,7 +93,7 @@ class Node:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        await self.subscriptions.aclose()
+        await self.channels.subscriptions.aclose()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` as a task of this node, which cancels it at its end at the latest."""
@@ -144,13 +144,11 @@ class Node:
         """Take a connection out of all its groups."""
         if connection.app is None or connection.user_group is None:
             return
-        keys, now = self._keys[connection.app], self.now()
-        names = [keys.channel(channel) for channel in connection.channels]
-        for name in (connection.user_group, *names):
-            self.hub.leave(name, connection)
-            self.subscriptions.release(name, now)
-        self.hub.leave(keys.everyone(), connection)
-        connection.channels = set()
+        for channel in list(connection.channels):
+            self.channels.exit(connection, channel)
+        self.hub.leave(connection.user_group, connection)
+        self.channels.subscriptions.release(connection.user_group, self.now())
+        self.hub.leave(self._keys[connection.app].everyone(), connection)
         connection.user_group = None
 
     def make_room(self, user_group: str) -> None:
@@ -182,7 +180,7 @@ class Node:
             now = self.now()
             for connection in self._wheel.due(now):
                 self._look(connection, now)
-            self.subscriptions.expire(now)
+            self.channels.subscriptions.expire(now)
             for inbox in list(self._busy):
                 if inbox.limit and now - inbox.since > inbox.limit:
                     inbox.cut()
@@ -231,48 +229,12 @@ class Node:
         self._busy.discard(inbox)
         self._note_quiet()
 
-    # Channels.
-
-    async def reserve(self, connection: Connection, channel: str) -> bool:
-        """Count a connection into a channel and hear it from Redis; false when the connection is gone meanwhile.
-
-        Raises:
-            ValueError: the client is in as many channels as it may be.
-            BrokerUnavailable: Redis did not confirm.
-        """
-        limit = self.settings.channels_per_client
-        if limit and len(connection.channels) >= limit and channel not in connection.channels:
-            raise ValueError(f"a client may be in {limit} channels")
-        name = self._keys[connection.app or ""].channel(channel)
-        await self.subscriptions.hold(name)
-        if connection.stage is Stage.CLOSED or channel in connection.channels:
-            self.subscriptions.release(name, self.now())
-            return connection.stage is not Stage.CLOSED
-        connection.channels.add(channel)
-        return True
-
-    async def enter(self, connection: Connection, channel: str, id_: Any) -> None:
-        """Bring a connection into a channel and tell it; what is published after that reaches it."""
-        if await self.reserve(connection, channel):
-            connection.send_message(messages.joined(channel, id_))
-            self.hub.join(self._keys[connection.app or ""].channel(channel), connection)
-
-    def exit(self, connection: Connection, channel: str) -> bool:
-        """Take a connection out of a channel; false when it was not in it."""
-        if channel not in connection.channels:
-            return False
-        connection.channels.discard(channel)
-        name = self._keys[connection.app or ""].channel(channel)
-        self.hub.leave(name, connection)
-        self.subscriptions.release(name, self.now())
-        return True
-
     # What the bus has for us.
 
     def _from_bus(self, name: str, payload: bytes) -> None:
         frame = bus_frames.unpack(payload)
         if isinstance(frame, bus_frames.Message):
-            self.hub.deliver(name, frame.body, frame.exclude)
+            self.channels.take(name, frame)
             return
         for member in self.hub.members(name):
             if isinstance(member, Connection):
@@ -297,12 +259,13 @@ class Node:
 
     def missed(self) -> None:
         """Tell every client that messages may be missing: the connection to Redis was rebuilt."""
+        self.channels.recovery.heal_all()
         self.spawn(self._resync(list(self.connections)))
 
     async def _resync(self, connections: Iterable[Connection]) -> None:
         for count, connection in enumerate(connections):
             if connection.stage is Stage.READY:
-                for channel in (None, *connection.channels):
+                for channel in (None, *self.channels.without_history(connection)):
                     connection.send_message(messages.resync(channel, "broker"))
             if count % RESYNC_BATCH == 0:
                 await asyncio.sleep(0)

@@ -99,6 +99,6 @@ def _metrics(node: Node) -> None:
     gauges = {
         "connections": ("Open sockets", lambda: float(len(node.connections))),
         "groups": ("Groups with members on this node", lambda: float(len(node.hub))),
-        "subscriptions": ("Bus channels this node hears", lambda: float(len(node.subscriptions))),
+        "subscriptions": ("Bus channels this node hears", lambda: float(len(node.channels.subscriptions))),
     }
     node.process.registry.register(NodeCollector(node.counts, lambda: node.hub.frames_out, gauges))

@@ -18,11 +18,13 @@ class Subscriptions:
     Args:
         bus: the open bus.
         deliver: takes the channel name and the payload.
+        gone: told the channel name when it is heard no more.
     """
 
-    def __init__(self, bus: Bus, deliver: Callable[[str, bytes], None]) -> None:
+    def __init__(self, bus: Bus, deliver: Callable[[str, bytes], None], gone: Callable[[str], None]) -> None:
         self._bus = bus
         self._deliver = deliver
+        self._gone = gone
         self._holds: dict[str, int] = {}
         self._confirmed: dict[str, asyncio.Task[None]] = {}
         self._lingering: dict[str, float] = {}
@@ -67,6 +69,7 @@ class Subscriptions:
             del self._lingering[name]
             self._confirmed.pop(name).cancel()
             self._bus.unsubscribe(name)
+            self._gone(name)
 
     async def aclose(self) -> None:
         """Cancel what is still being subscribed."""

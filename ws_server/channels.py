@@ -1,0 +1,183 @@
+"""Which clients of this node are in which channels, and how they come in."""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from mini_apps.channels import options_of
+from mini_apps.grants import granted, make_grant
+from mini_apps.hooks import call
+from shared import messages
+from shared.bus import Bus
+from shared.bus_frames import Message
+from shared.close_codes import CloseCode
+from shared.messages import NOWHERE, Position
+from ws_server.recovery import CatchUp, Recovery
+from ws_server.session import Stage
+from ws_server.subscriptions import Subscriptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mini_apps.app import App
+    from mini_apps.client import Client
+    from ws_server.connection import Connection
+    from ws_server.node import Node
+
+NOT_RECOVERED = "unknown position"
+
+
+class Membership(Enum):
+    """What became of a client's wish to enter a channel."""
+
+    NEW = auto()
+    OLD = auto()
+    GONE = auto()
+
+
+class Channels:
+    """The channels of a node's clients.
+
+    Args:
+        node: the node.
+        bus: the open bus.
+        deliver: takes the name and payload of what the bus has.
+    """
+
+    def __init__(self, node: "Node", bus: Bus, deliver: "Callable[[str, bytes], None]") -> None:
+        self._node = node
+        self.recovery = Recovery(node, bus)
+        self.subscriptions = Subscriptions(bus, deliver, self.recovery.forget)
+
+    def take(self, name: str, message: Message) -> None:
+        """Take a message from the bus: straight to the group, or in its place where there is history."""
+        if message.offset:
+            self.recovery.take(name, message)
+        else:
+            self._node.hub.deliver(name, message.body, message.exclude)
+
+    async def enter(
+        self, connection: "Connection", channel: str, id_: Any = None, position: Position = NOWHERE
+    ) -> None:
+        """Bring a client into a channel and tell it; what is published from then on reaches it.
+
+        Args:
+            connection: the client's, logged in.
+            channel: a name that can be one.
+            id_: of the client's request, where it had one.
+            position: where the client stands, if it was here before.
+
+        Raises:
+            ValueError: the client is in too many channels.
+            BrokerUnavailable: Redis did not confirm.
+        """
+        membership = await self._reserve(connection, channel)
+        if membership is Membership.GONE:
+            return
+        app, name = self._app(connection), self._name(connection, channel)
+        if name not in self.recovery:
+            connection.send_message(messages.joined(channel, id_))
+            self._node.hub.join(name, connection)
+            return
+        if membership is Membership.OLD:
+            position = NOWHERE
+        try:
+            catch_up = await self.recovery.prepare(name, connection, channel, position)
+        except BaseException:
+            self.exit(connection, channel)
+            raise
+        connection.send_message({**messages.joined(channel, id_), **_standing(app, connection, catch_up)})
+        await self.finish(connection, [catch_up])
+
+    async def rejoin(
+        self, connection: "Connection", app: "App", client: "Client", positions: Mapping[str, Position]
+    ) -> tuple[dict[str, dict[str, Any]], list[CatchUp]]:
+        """Let a client that comes back into the channels it was in; each needs a grant that holds, or a new yes.
+
+        Returns:
+            What `welcome` says of each channel, and what is to be finished after it.
+
+        Raises:
+            BrokerUnavailable: Redis did not answer.
+        """
+        limit = self._node.settings.channels_per_client
+        asked = dict(list(positions.items())[: limit or None])
+        proven = await granted(app, client.user.telegram_id, asked)
+        told: dict[str, dict[str, Any]] = {}
+        coming: list[CatchUp] = []
+        for channel, position in asked.items():
+            if channel not in proven and not await call(app.on_subscribe, client, channel):
+                continue
+            if await self._reserve(connection, channel) is Membership.GONE:
+                break
+            name = self._name(connection, channel)
+            told[channel] = {"recovered": False, "reason": NOT_RECOVERED}
+            if name in self.recovery:
+                catch_up = await self.recovery.prepare(name, connection, channel, position)
+                coming.append(catch_up)
+                told[channel] |= _standing(app, connection, catch_up)
+                if catch_up.recovered:
+                    del told[channel]["reason"]
+        return told, coming
+
+    async def finish(self, connection: "Connection", coming: list[CatchUp]) -> None:
+        """Send a client what it missed, then let it hear what is live."""
+        if connection.pace is None:
+            return
+        try:
+            with connection.pace.replaying():
+                for catch_up in coming:
+                    await self.recovery.finish(self._name(connection, catch_up.channel), catch_up)
+        except TimeoutError:
+            connection.close(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+
+    def without_history(self, connection: "Connection") -> list[str]:
+        """Return the channels of a client in which a gap cannot be mended."""
+        return [channel for channel in connection.channels if self._name(connection, channel) not in self.recovery]
+
+    def exit(self, connection: "Connection", channel: str) -> bool:
+        """Take a client out of a channel; false when it was not in it."""
+        if channel not in connection.channels:
+            return False
+        connection.channels.discard(channel)
+        name = self._name(connection, channel)
+        self.recovery.leave(name, connection)
+        self._node.hub.leave(name, connection)
+        self.subscriptions.release(name, self._node.now())
+        return True
+
+    async def _reserve(self, connection: "Connection", channel: str) -> Membership:
+        """Count a client into a channel that this node then hears; where it has history, we know where it stands."""
+        limit = self._node.settings.channels_per_client
+        if limit and len(connection.channels) >= limit and channel not in connection.channels:
+            raise ValueError(f"a client may be in {limit} channels")
+        name = self._name(connection, channel)
+        await self.subscriptions.hold(name)
+        try:
+            if options_of(channel, self._app(connection).channels).history:
+                await self.recovery.follow(name, channel, self._node.keys(self._app(connection)))
+        except BaseException:
+            self.subscriptions.release(name, self._node.now())
+            raise
+        if connection.stage is Stage.CLOSED or channel in connection.channels:
+            self.subscriptions.release(name, self._node.now())
+            return Membership.GONE if connection.stage is Stage.CLOSED else Membership.OLD
+        connection.channels.add(channel)
+        return Membership.NEW
+
+    def _app(self, connection: "Connection") -> "App":
+        return self._node.apps[connection.app or ""]
+
+    def _name(self, connection: "Connection", channel: str) -> str:
+        return self._node.keys(self._app(connection)).channel(channel)
+
+
+def _standing(app: "App", connection: "Connection", catch_up: CatchUp) -> dict[str, Any]:
+    """Tell a client where it stands in a channel with history, and give it the proof to come back with."""
+    user = connection.user_id
+    told: dict[str, Any] = {"offset": catch_up.offset, "grant": make_grant(app, user, catch_up.channel)}
+    if catch_up.recovered is not None:
+        told["recovered"] = catch_up.recovered
+        if not catch_up.recovered:
+            told["reason"] = catch_up.reason
+    return told
