@@ -1,19 +1,21 @@
 """The app of the node tests: every kind of message a node carries, driven by what the client asks for."""
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
-from mini_apps import App, AppError, Client, Send
+from mini_apps import App, AppError, Channel, Client, Send
 
 
 class Chat(App):
     """Does what its messages say."""
 
+    channels: ClassVar = {"kept:*": Channel(history=50), "brief:*": Channel(history=3, ttl=60)}
+
     async def on_client_authenticated(self, client: Client) -> None:
         await client.send(type="hello", clients=len(self.clients))
 
     def on_subscribe(self, client: Client, channel: str) -> bool:
-        return channel.startswith("open:")
+        return channel.startswith(("open:", "kept:", "brief:"))
 
     async def on_client_disconnected(self, client: Client) -> None:
         await self.redis.rpush(self.key("gone"), client.user.telegram_id)
@@ -26,7 +28,11 @@ class Chat(App):
                 clicks = await self.redis.incr(self.key("clicks"))
                 await self.broadcast(type="clicks", clicks=clicks)
             case "say":
-                await self.publish(data["room"], type="said", text=data["text"], options_=Send(exclude=client))
+                return await self.publish(data["room"], type="said", text=data["text"], options_=Send(exclude=client))
+            case "post":
+                return await self.publish(data["room"], type="said", n=data["n"], options_=Send(id=data.get("key", "")))
+            case "look":
+                return await self.history(data["room"], since=data.get("since", 0))
             case "whisper":
                 await self.send_to_user(data["to"], type="whispered", text=data["text"])
             case "join":
@@ -56,3 +62,10 @@ class Chat(App):
             case "close":
                 await client.close(data.get("code", 1000), "as asked")
         return None
+
+
+class Strict(Chat):
+    """Lets nobody into a channel who has no grant."""
+
+    def on_subscribe(self, client: Client, channel: str) -> bool:
+        return False

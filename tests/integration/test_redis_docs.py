@@ -37,7 +37,11 @@ PLACEHOLDERS = {
     "CHAT": "-?[0-9]+",
     "H": "[0-9a-f]{8}",
 }
-NO_FIXED_FIELDS = {"ma:APP:{lane-N}:tries"}  # the fields are entry ids
+NO_FIXED_FIELDS = {  # the fields are entry ids, ids of publishes, channel names
+    "ma:APP:{lane-N}:tries",
+    "ma:APP:ids:{H}:NAME:BUCKET",
+    "ma:APP:revoked:{H}:USER",
+}
 NOT_IN_THIS_RUN = {"webhook", "ingested"}  # fields of webhook mode and of drop-pending-updates
 SHORT_LIVED = {"ma:_:{tables}:lease"}  # held for milliseconds
 
@@ -250,6 +254,13 @@ async def _traffic(system: System, one: RunningNode, two: RunningNode) -> None:
             await page.receive("joined")
         await ada.send(type="say", room="game:1", text="hello")
         await ben.receive("said")
+        for page in (ada, ben):
+            await page.send(type="subscribe", channel="kept:1")
+            await page.receive("joined", channel="kept:1")
+        await ada.send(type="post", room="kept:1", n=1, key="once")
+        await ben.receive("said", channel="kept:1")
+        await ada.send(type="dismiss", user=BEN, room="kept:1")
+        await ben.receive("left")
         await ada.send(type="click")
         await ben.receive("clicks")
         await ada.send(type="promote", user=BEN)
