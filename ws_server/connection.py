@@ -14,7 +14,6 @@ from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from shared import messages
 from shared.close_codes import CloseCode
@@ -24,6 +23,7 @@ from ws_server import handshake
 from ws_server.framing import binary_frame, text_frame
 from ws_server.limits import TokenBucket
 from ws_server.pacing import Pace
+from ws_server.protocol import Protocol, short_reason
 from ws_server.session import Answer, Enqueue, Nothing, Stage, StartLogin, decide
 
 if TYPE_CHECKING:
@@ -31,22 +31,8 @@ if TYPE_CHECKING:
     from ws_server.inbox import Inbox
     from ws_server.node import Node
 
-MAX_REASON = 123  # bytes of a close frame's reason, RFC 6455 section 5.5.1
 CLOSE_SECONDS = 5.0  # how long the client may take to answer our close frame
 MAX_FRAGMENTS = 1024  # of one message
-
-
-class Protocol(ServerProtocol):
-    """The library's protocol with our close codes: 4503 stands where it would say 1002, 1003, 1007 or 1009."""
-
-    def fail(self, code: int, reason: str = "") -> None:
-        """Fail the connection: say why in a message, then close for good."""
-        if self.state is State.OPEN and code != CloseCode.ABNORMAL:
-            body = encode_json(messages.disconnect(CloseCode.PROTOCOL_ERROR, reason))
-            packed = self.subprotocol == messages.SUBPROTOCOL_MSGPACK
-            self.writes.append(binary_frame(json_to_msgpack(body)) if packed else text_frame(body))
-            code = CloseCode.PROTOCOL_ERROR
-        super().fail(code, _short(reason))
 
 
 class Connection(asyncio.Protocol):
@@ -57,25 +43,9 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_bucket",
-        "_fragments",
-        "_text",
-        "_ws",
-        "app",
-        "channels",
-        "client_id",
-        "heard",
-        "inbox",
-        "node",
-        "pace",
-        "packed",
-        "peer",
-        "pinged",
-        "slot",
-        "stage",
-        "transport",
-        "user_group",
-    )  # fmt: skip
+        "_bucket", "_fragments", "_out", "_text", "_ws", "app", "channels", "client_id", "heard", "inbox", "node",
+        "pace", "packed", "peer", "pinged", "slot", "stage", "transport", "user_group",
+    )  # fmt: skip  # fmt: skip
 
     def __init__(self, node: "Node") -> None:
         self.node = node
@@ -100,6 +70,7 @@ class Connection(asyncio.Protocol):
         self.pace: Pace | None = None
         self._bucket: TokenBucket | None = None
         self._fragments: list[bytes] = []
+        self._out: list[bytes] = []
         self._text = True
 
     @property
@@ -260,14 +231,28 @@ class Connection(asyncio.Protocol):
     # What goes out.
 
     def write(self, data: bytes) -> None:
-        """Write whole frames."""
-        if self.stage is not Stage.CLOSED and self.transport is not None:
+        """Write whole frames, behind what was sent in this loop turn."""
+        if self.stage is Stage.CLOSED or self.transport is None:
+            return
+        if self._out:
+            self._out.append(data)
+        else:
             self.transport.write(data)
 
     def send(self, body: bytes) -> None:
-        """Send finished JSON to this client."""
+        """Send finished JSON to this client; what is sent in one loop turn leaves in one write."""
+        if self.stage is Stage.CLOSED:
+            return
         self.node.counts.messages_out += 1
-        self.write(binary_frame(json_to_msgpack(body)) if self.packed else text_frame(body))
+        if not self._out:
+            self.node.flush_later(self)
+        self._out.append(binary_frame(json_to_msgpack(body)) if self.packed else text_frame(body))
+
+    def flush(self) -> None:
+        """Write what was sent in this loop turn."""
+        if self._out and self.transport is not None and not self.transport.is_closing():
+            out, self._out = self._out, []
+            self.transport.write(b"".join(out))
 
     def send_message(self, message: dict[str, Any]) -> None:
         """Send a message of the protocol to this client.
@@ -278,7 +263,8 @@ class Connection(asyncio.Protocol):
         self.send(encode_json(message))
 
     def send_all(self, bodies: Iterable[bytes]) -> None:
-        """Send several finished messages in one write."""
+        """Send several finished messages in one write, now."""
+        self.flush()
         if self.packed:
             self.write(b"".join([binary_frame(json_to_msgpack(body)) for body in bodies]))
         else:
@@ -318,7 +304,7 @@ class Connection(asyncio.Protocol):
         self._count_close(code)
         self._closing()
         with contextlib.suppress(InvalidState):  # the client closes at the same moment
-            self._ws.send_close(code, _short(reason))
+            self._ws.send_close(code, short_reason(reason))
         self._write_protocol()
 
     def _closing(self) -> None:
@@ -339,18 +325,15 @@ class Connection(asyncio.Protocol):
 
     def _write_protocol(self) -> None:
         """Write what the protocol itself has to say: handshake, pongs, close frames."""
-        transport = self.transport
-        if transport is None:
+        transport, written = self.transport, self._ws.data_to_send()
+        if transport is None or not written:
             return
-        for data in self._ws.data_to_send():
+        self.flush()  # a close frame comes after the message that says why
+        for data in written:
             if data:
                 transport.write(data)
             else:
                 transport.close()  # flushes first; a half-closed socket would keep the client waiting
-
-
-def _short(reason: str) -> str:
-    return reason.encode()[:MAX_REASON].decode(errors="ignore")
 
 
 def _is_utf8(data: bytes) -> bool:

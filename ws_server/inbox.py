@@ -13,7 +13,7 @@ from mini_apps.hooks import call
 from shared import messages
 from shared.broker import BrokerUnavailable
 from shared.messages import AppMessage, Subscribe, Unsubscribe
-from ws_server.metrics import handler_seconds
+from ws_server.metrics import Durations
 
 if TYPE_CHECKING:
     from mini_apps.app import App
@@ -47,7 +47,7 @@ class Inbox:
         client: the client's public face.
     """
 
-    __slots__ = ("_app", "_connection", "_cut", "_queue", "_task", "client", "limit", "opened", "since")
+    __slots__ = ("_app", "_connection", "_cut", "_durations", "_queue", "_task", "client", "limit", "opened", "since")
 
     def __init__(self, connection: "Connection", app: "App", client: "Client") -> None:
         self._connection = connection
@@ -57,6 +57,7 @@ class Inbox:
         self._task: asyncio.Task[None] | None = None
         self._cut = False
         self.opened = False
+        self._durations = connection.node.counts.handlers.setdefault(app.name, Durations())
         self.limit = float(app.settings.handler_timeout)
         self.since = 0.0  # when the running handler began, by the loop's clock
 
@@ -135,7 +136,7 @@ class Inbox:
         match item:
             case AppMessage():
                 result = await call(self._app.handle_message, self.client, item.type, item.data)
-                handler_seconds.labels(self._app.name).observe(asyncio.get_running_loop().time() - self.since)
+                self._durations.observe(self._connection.node.now() - self.since)
                 if item.id is not None:
                     self._connection.send_message(messages.reply(item.id, result))
             case Subscribe():

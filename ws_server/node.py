@@ -64,6 +64,7 @@ class Node:
         self.channels: Channels
         self._wheel: Wheel[Connection] = Wheel(TICK_SECONDS)
         self._busy: set[Inbox] = set()
+        self._unwritten: list[Connection] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._addresses: Counter[str] = Counter()
         self._keys: dict[str, AppKeys] = {}
@@ -162,6 +163,17 @@ class Node:
     def spread_retry(self) -> float:
         """Return seconds after which a closed client may come back, drawn so that a herd spreads out."""
         return random.uniform(0.2, 1.0 + len(self.connections) / 2000)
+
+    def flush_later(self, connection: Connection) -> None:
+        """Write what a connection is sent in this loop turn at the end of the turn."""
+        if not self._unwritten:
+            self._loop.call_soon(self._flush)
+        self._unwritten.append(connection)
+
+    def _flush(self) -> None:
+        unwritten, self._unwritten = self._unwritten, []
+        for connection in unwritten:
+            connection.flush()
 
     def look_again(self, connection: Connection, seconds: float) -> None:
         """Look at a connection in so many seconds."""

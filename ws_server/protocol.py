@@ -1,0 +1,29 @@
+"""The WebSocket protocol of the library, with our close codes."""
+
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from shared import messages
+from shared.close_codes import CloseCode
+from shared.codec import encode_json, json_to_msgpack
+from ws_server.framing import binary_frame, text_frame
+
+MAX_REASON = 123  # bytes of a close frame's reason, RFC 6455 section 5.5.1
+
+
+class Protocol(ServerProtocol):
+    """The library's protocol with our close codes: 4503 stands where it would say 1002, 1003, 1007 or 1009."""
+
+    def fail(self, code: int, reason: str = "") -> None:
+        """Fail the connection: say why in a message, then close for good."""
+        if self.state is State.OPEN and code != CloseCode.ABNORMAL:
+            body = encode_json(messages.disconnect(CloseCode.PROTOCOL_ERROR, reason))
+            packed = self.subprotocol == messages.SUBPROTOCOL_MSGPACK
+            self.writes.append(binary_frame(json_to_msgpack(body)) if packed else text_frame(body))
+            code = CloseCode.PROTOCOL_ERROR
+        super().fail(code, short_reason(reason))
+
+
+def short_reason(reason: str) -> str:
+    """Return as much of a reason as fits into a close frame."""
+    return reason.encode()[:MAX_REASON].decode(errors="ignore")
