@@ -161,6 +161,16 @@ class App(Publishing, metaclass=MetaBot):
         """
         return False
 
+    async def on_signal(self, name: str, data: dict[str, Any]) -> None:
+        """Run on every WebSocket node once for each `signal`, one after the other.
+
+        A node that may have missed some runs it with `resync` and no data: drop whatever you keep, or look anew.
+
+        Args:
+            name: of the signal.
+            data: what came with it.
+        """
+
     async def disconnect(self, client: "Client") -> None:
         """Disconnect a client: out of `self.clients`, the socket closed, `on_client_disconnected` run, once each.
 

@@ -9,7 +9,7 @@ from mini_apps.bound import BoundApp
 from mini_apps.channels import Channel, options_of
 from mini_apps.grants import revoke
 from shared import history
-from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Message, pack
+from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Message, Signal, pack
 from shared.close_codes import CloseCode
 from shared.codec import decode_json, encode_json
 from shared.messages import check_app_message, check_channel
@@ -119,6 +119,22 @@ class Publishing(BoundApp):
         """
         entries = await history.kept(self.mesh.bus, self.keys, check_channel(channel), since, limit)
         return [{**decode_json(entry.body), "offset": entry.offset} for entry in entries]
+
+    async def signal(self, name: str, /, **data: Any) -> None:
+        """Have `on_signal(name, data)` run once on every WebSocket node: for what each node keeps or sends by itself.
+
+        Args:
+            name: what is to be done; `resync` is also what nodes that missed signals are told.
+            **data: has a JSON form.
+
+        Raises:
+            ValueError: the name is empty.
+            TypeError: a value has no JSON form.
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        if not name:
+            raise ValueError("a signal needs a name")
+        await self._publish(self.keys.signals, Signal(name, encode_json(data)))
 
     async def subscribe(self, user: "User | int", channel: str, /) -> None:
         """Let every client a user has now into a channel, on all nodes.

@@ -60,13 +60,27 @@ class AdminChanged:
     is_admin: bool
 
 
-Frame = Message | Join | Leave | Disconnect | AdminChanged
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Every node runs the app's `on_signal`.
 
-_COMMANDS: dict[str, type[Join] | type[Leave] | type[Disconnect] | type[AdminChanged]] = {
+    Attributes:
+        name: what the app calls it.
+        data: finished JSON of an object.
+    """
+
+    name: str
+    data: bytes
+
+
+Frame = Message | Join | Leave | Disconnect | AdminChanged | Signal
+
+_COMMANDS: dict[str, type[Join | Leave | Disconnect | AdminChanged | Signal]] = {
     "join": Join,
     "leave": Leave,
     "disconnect": Disconnect,
     "admin": AdminChanged,
+    "signal": Signal,
 }
 _NAMES = {kind: name for name, kind in _COMMANDS.items()}
 

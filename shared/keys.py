@@ -28,6 +28,7 @@ class AppKeys:
         self.commands = self.base + "commands"
         self.workers = self.base + "workers"
         self.fsm = self.base + "fsm"
+        self.signals = self.base + "signals"
 
     def own(self, name: str) -> str:
         """Return the author's own key `name`."""

@@ -25,6 +25,7 @@ from ws_server.inbox import GOODBYE, Inbox
 from ws_server.login import start_login
 from ws_server.metrics import Counts
 from ws_server.session import Stage
+from ws_server.signals import Signals
 from ws_server.wheel import Wheel
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Node:
         self.now = self._loop.time
         self.hub = Hub(self._loop.call_soon)
         self.channels: Channels
+        self.signals: list[Signals] = []
         self._wheel: Wheel[Connection] = Wheel(TICK_SECONDS)
         self._busy: set[Inbox] = set()
         self._unwritten: list[Connection] = []
@@ -83,6 +85,9 @@ class Node:
         self.channels = Channels(self, bus, self._from_bus)
         for keys in self._keys.values():
             await self.channels.subscriptions.hold(keys.everyone())
+        self.signals = [Signals(app, self.spawn) for app in apps.values()]
+        for signals in self.signals:
+            await bus.subscribe(signals.channel, signals.take)
         self.spawn(self._tick())
 
     async def aclose(self) -> None:
@@ -272,6 +277,8 @@ class Node:
     def missed(self) -> None:
         """Tell every client that messages may be missing: the connection to Redis was rebuilt."""
         self.channels.recovery.heal_all()
+        for signals in self.signals:
+            signals.missed()
         self.spawn(self._resync(list(self.connections)))
 
     async def _resync(self, connections: Iterable[Connection]) -> None:

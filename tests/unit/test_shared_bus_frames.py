@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Message, pack, unpack
+from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Message, Signal, pack, unpack
 
 frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Message, st.binary(), st.none() | st.text(), st.none() | st.text()),
@@ -13,6 +13,7 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Leave, st.text(), st.text()),
     st.builds(Disconnect, st.integers(1000, 4999), st.text()),
     st.builds(AdminChanged, st.booleans()),
+    st.builds(Signal, st.text(), st.binary()),
 )
 
 
@@ -52,4 +53,4 @@ def test_any_bytes_are_a_frame_or_a_value_error(data: bytes) -> None:
         frame = unpack(data)
     except ValueError:
         return
-    assert isinstance(frame, Message | Join | Leave | Disconnect | AdminChanged)
+    assert isinstance(frame, Message | Join | Leave | Disconnect | AdminChanged | Signal)
