@@ -5,6 +5,7 @@ hops written by proxies we trust mean anything, so the caller is the right-most 
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 Network = IPv4Network | IPv6Network
@@ -64,6 +65,7 @@ def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
     return any(address in network for network in trusted)
 
 
+@lru_cache(maxsize=4096)
 def _parse(text: str) -> Address | None:
     """Read an address, also as proxies write it: quoted, in brackets, with a zone or a port."""
     text = text.strip().strip('"')

@@ -12,6 +12,7 @@ from shared.bus import Bus
 from shared.bus_frames import Message
 from shared.close_codes import CloseCode
 from shared.messages import NOWHERE, Position
+from ws_server.pacing import Pace
 from ws_server.recovery import CatchUp, Recovery
 from ws_server.session import Stage
 from ws_server.subscriptions import Subscriptions
@@ -122,14 +123,18 @@ class Channels:
 
     async def finish(self, connection: "Connection", coming: list[CatchUp]) -> None:
         """Send a client what it missed, then let it hear what is live."""
-        if connection.pace is None:
+        if not coming or connection.transport is None:
             return
+        if connection.pace is None:
+            connection.pace = Pace(connection.transport, self._node.settings.send_buffer_bytes)
         try:
             with connection.pace.replaying():
                 for catch_up in coming:
                     await self.recovery.finish(self._name(connection, catch_up.channel), catch_up)
         except TimeoutError:
             connection.close(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+        if not connection.pace.busy:
+            connection.pace = None
 
     def without_history(self, connection: "Connection") -> list[str]:
         """Return the channels of a client in which a gap cannot be mended."""
@@ -139,7 +144,7 @@ class Channels:
         """Take a client out of a channel; false when it was not in it."""
         if channel not in connection.channels:
             return False
-        connection.channels.discard(channel)
+        connection.channels -= {channel}
         name = self._name(connection, channel)
         self.recovery.leave(name, connection)
         self._node.hub.leave(name, connection)
@@ -162,7 +167,7 @@ class Channels:
         if connection.stage is Stage.CLOSED or channel in connection.channels:
             self.subscriptions.release(name, self._node.now())
             return Membership.GONE if connection.stage is Stage.CLOSED else Membership.OLD
-        connection.channels.add(channel)
+        connection.channels |= {channel}
         return Membership.NEW
 
     def _app(self, connection: "Connection") -> "App":

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from websockets.exceptions import InvalidState
@@ -22,7 +23,7 @@ from shared.messages import NOWHERE, MessageError, Position
 from ws_server import handshake
 from ws_server.framing import binary_frame, text_frame
 from ws_server.limits import TokenBucket
-from ws_server.pacing import Pace
+from ws_server.pacing import Pace, limit_buffer
 from ws_server.protocol import Protocol, short_reason
 from ws_server.session import Answer, Enqueue, Nothing, Stage, StartLogin, decide
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS = 5.0  # how long the client may take to answer our close frame
 MAX_FRAGMENTS = 1024  # of one message
+IN_NONE: frozenset[str] = frozenset()  # most sockets are in no channel
 
 
 class Connection(asyncio.Protocol):
@@ -62,7 +64,7 @@ class Connection(asyncio.Protocol):
         self.client_id = secrets.token_hex(8)
         self.app: str | None = None
         self.user_group: str | None = None
-        self.channels: set[str] = set()
+        self.channels: AbstractSet[str] = IN_NONE
         self.inbox: Inbox | None = None
         self.heard = 0.0
         self.pinged = False
@@ -85,7 +87,7 @@ class Connection(asyncio.Protocol):
         """Take the socket (asyncio's callback)."""
         self.transport = transport  # type: ignore[assignment]  # TCP servers give a Transport
         self.heard = self.node.now()
-        self.pace = Pace(transport, self.node.settings.send_buffer_bytes)
+        limit_buffer(transport, self.node.settings.send_buffer_bytes)
         self.node.accepted(self)
 
     def data_received(self, data: bytes) -> None:

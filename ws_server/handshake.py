@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 from mini_apps.client import Peer
 from shared import health
-from shared.addresses import client_address, limit_key
+from shared.addresses import client_address
 from shared.close_codes import CloseCode
 from shared.messages import SUBPROTOCOL_MSGPACK
 
@@ -75,7 +75,7 @@ def _refusal(node: "Node", peer: Peer, headers: Headers) -> CloseCode | None:
     origins = headers.get_all("Origin")
     if allowed and origins and (len(origins) > 1 or origins[0] not in allowed):
         return CloseCode.ORIGIN_REFUSED
-    if node.full(limit_key(peer.address)):
+    if node.full(peer.address):
         return CloseCode.NODE_FULL
     return CloseCode.DRAINING if node.draining else None
 

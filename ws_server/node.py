@@ -128,9 +128,10 @@ class Node:
     def full(self, address: str) -> bool:
         """Whether a socket of `address`, already counted in, is one too many."""
         limit, each = self.settings.max_connections, self.settings.max_connections_per_address
+        key = limit_key(address) if each else ""
         if each:
-            self._addresses[address] += 1
-        return bool((limit and len(self.connections) > limit) or (each and self._addresses[address] > each))
+            self._addresses[key] += 1
+        return bool((limit and len(self.connections) > limit) or (each and self._addresses[key] > each))
 
     def lost(self, connection: Connection) -> None:
         """Forget a socket that is gone; its app hears of it after the messages that came before."""
@@ -160,8 +161,10 @@ class Node:
     def make_room(self, user_group: str) -> None:
         """Close the oldest connections of a user who has as many as allowed: the newest wins."""
         limit = self.settings.max_connections_per_user
+        if not limit or self.hub.size(user_group) < limit:
+            return
         members = self.hub.members(user_group)
-        for member in members[: max(0, len(members) - limit + 1)] if limit else ():
+        for member in members[: len(members) - limit + 1]:
             if isinstance(member, Connection):
                 member.close(CloseCode.REPLACED, CloseCode.REPLACED.reason)
 

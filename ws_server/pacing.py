@@ -11,7 +11,7 @@ UNLIMITED = 2**62
 
 
 class Pace:
-    """The write buffer of one socket: short while something is replayed, else as long as the settings allow.
+    """The write buffer of one socket while something is replayed to it: short, so that the client sets the pace.
 
     Args:
         transport: the socket's, an `asyncio.WriteTransport`.
@@ -25,7 +25,11 @@ class Pace:
         self._limit = limit or UNLIMITED
         self._replays = 0
         self._resumed = asyncio.Event()
-        self._set(self._limit)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being replayed."""
+        return self._replays > 0
 
     def paused(self) -> bool:
         """Take note that the buffer is full; false when that is more than this client may have waiting."""
@@ -62,4 +66,9 @@ class Pace:
 
     def _set(self, limit: int) -> None:
         if not self._transport.is_closing():
-            self._transport.set_write_buffer_limits(high=limit)
+            limit_buffer(self._transport, limit)
+
+
+def limit_buffer(transport: Any, limit: int) -> None:
+    """Have the transport say when more than `limit` bytes wait for the client; 0 means no limit."""
+    transport.set_write_buffer_limits(high=limit or UNLIMITED)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import gc
 import secrets
 import socket
 import time
@@ -48,12 +49,20 @@ async def serve(process: Process, settings: Settings) -> None:
         registration = await stack.enter_async_context(_registered(node, broker, _address(settings, port)))
         _metrics(node)
         process.check(bus.trouble)
+        _tame_garbage_collector()
         log.info("listening", node=node_id, host=settings.ws.host, port=port)
         process.started()
         await process.stopping.wait()
         await registration.drain()
         listener.close()
         await node.drain(settings.ws.drain_seconds * 0.9)
+
+
+def _tame_garbage_collector() -> None:
+    """Look for cycles rarely: sockets make none, and each look costs more the more sockets there are."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @contextlib.asynccontextmanager
