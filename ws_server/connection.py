@@ -135,6 +135,7 @@ class Connection(asyncio.Protocol):
         answer = handshake.respond(self.node, self._ws, self._address(), request)
         self.peer = answer.peer
         self._ws.send_response(answer.response)
+        request.headers.clear()  # the library keeps the request as long as the socket lives, nearly 2 KB of headers
         if self._ws.state is not State.OPEN:
             return
         self.stage = Stage.OPEN
