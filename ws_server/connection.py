@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
             return
         self.stage = Stage.OPEN
         self.packed = self._ws.subprotocol == messages.SUBPROTOCOL_MSGPACK
-        self._write_protocol()
+        self._later(b"".join(self._ws.data_to_send()))  # leaves with what is said first
         if answer.refused is not None:
             self.close(answer.refused, answer.refused.reason)
             return
@@ -247,9 +247,12 @@ class Connection(asyncio.Protocol):
         if self.stage is Stage.CLOSED:
             return
         self.node.counts.messages_out += 1
+        self._later(binary_frame(json_to_msgpack(body)) if self.packed else text_frame(body))
+
+    def _later(self, data: bytes) -> None:
         if not self._out:
             self.node.flush_later(self)
-        self._out.append(binary_frame(json_to_msgpack(body)) if self.packed else text_frame(body))
+        self._out.append(data)
 
     def flush(self) -> None:
         """Write what was sent in this loop turn."""
