@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from mini_apps.bound import BoundApp
 from mini_apps.channels import Channel, options_of
@@ -20,12 +20,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Publishing", "Send"]
 
+POLICIES = ("must", "latest", "drop")
+LONGEST_KEY = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Send:
     """How a message is delivered.
 
+    A client is behind while more than 64 KiB, or half of `ws.send-buffer-bytes` where that is less, wait on the node
+    for it to read.
+
     Attributes:
+        policy: what becomes of it where a client is behind. `must`: it waits, and a client for which more than
+            `ws.send-buffer-bytes` wait is closed with 4002. `latest`: it waits apart, until a newer one with the same
+            key takes its place. `drop`: that client does not get it.
+        key: with `latest`, what it is the newest of; by default the message's `type`.
         exclude: the client that does not get it, such as the one whose message caused it.
         id: of this publish, where the channel keeps history: repeated under the same id within 5 minutes, after
             `BrokerUnavailable` say, the message is not appended again.
@@ -33,6 +43,17 @@ class Send:
 
     exclude: "Client | None" = None
     id: str = ""
+    policy: Literal["must", "latest", "drop"] = "must"
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no node could carry out."""
+        if self.policy not in POLICIES:
+            raise ValueError(f"Send(policy={self.policy!r}): one of {', '.join(POLICIES)}")
+        if self.key and self.policy != "latest":
+            raise ValueError(f'Send(key={self.key!r}) goes with policy="latest" only')
+        if len(self.key) > LONGEST_KEY:
+            raise ValueError(f"Send(key=…) has {len(self.key)} characters; at most {LONGEST_KEY}")
 
 
 class Publishing(BoundApp):
@@ -98,11 +119,10 @@ class Publishing(BoundApp):
             self.mesh.bus,
             self.keys,
             name,
-            frame.body,
+            frame,
             size=kept.history,
             ttl=kept.ttl,
             id_=options_.id if options_ is not None else "",
-            exclude=frame.exclude or "",
         )
 
     async def history(self, channel: str, /, since: int = 0, limit: int = 100) -> list[dict[str, Any]]:
@@ -234,8 +254,14 @@ class Publishing(BoundApp):
 def _message(message: Mapping[str, Any], options: Send | None, more: Mapping[str, Any] | None = None) -> Message:
     """Encode a message, once for all who get it."""
     check_app_message(message)
-    exclude = options.exclude.id if options is not None and options.exclude is not None else None
-    return Message(encode_json({**message, **more} if more else message), exclude)
+    body = encode_json({**message, **more} if more else message)
+    if options is None:
+        return Message(body)
+    exclude = options.exclude.id if options.exclude is not None else None
+    if options.policy == "must":
+        return Message(body, exclude)
+    key = (options.key or message["type"])[:LONGEST_KEY] if options.policy == "latest" else None
+    return Message(body, exclude, policy=options.policy, key=key)
 
 
 def _id(user: "User | int") -> int:

@@ -4,11 +4,13 @@ The header is one msgpack map, empty (one byte) for most messages, so a node can
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import msgpack
 
 EMPTY_HEADER = b"\x80"
+
+Policy = Literal["latest", "drop"]  # besides "must", which is not written
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Message:
         trace: correlation id.
         offset: its place in the channel's history, 0 where the channel keeps none.
         prev: the offset before it.
+        policy: what becomes of it where a client is behind; None: it must arrive, or the client is cut off.
+        key: with `latest`, what it is the newest of.
     """
 
     body: bytes
@@ -28,6 +32,8 @@ class Message:
     trace: str | None = None
     offset: int = 0
     prev: int = 0
+    policy: Policy | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +94,10 @@ _NAMES = {kind: name for name, kind in _COMMANDS.items()}
 def pack(frame: Frame) -> bytes:
     """Return the bytes of `frame` for the bus."""
     if isinstance(frame, Message):
-        if frame.exclude is None and frame.trace is None:
+        if frame.exclude is None and frame.trace is None and frame.policy is None:
             return EMPTY_HEADER + frame.body
-        return _pack({"exclude": frame.exclude, "trace": frame.trace}) + frame.body
+        header = {"exclude": frame.exclude, "trace": frame.trace, "policy": frame.policy, "key": frame.key}
+        return _pack(header) + frame.body
     fields = {name: getattr(frame, name) for name in frame.__slots__}
     return _pack({"command": _NAMES[type(frame)], **fields})
 

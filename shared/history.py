@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.bus import Bus
+from shared.bus_frames import Message
 from shared.keys import AppKeys
 from shared.scripts import Script
 
@@ -20,7 +21,8 @@ REPEAT_SECONDS = 300  # how long a publish may be repeated under its id without 
 LAST_OUTLIVES = 86_400  # seconds that the last offset is kept after the entries
 
 # One slot: KEYS: stream, meta, ids of this five minutes, ids of the last five, pub/sub channel.
-# ARGV: body, size, life of the entries in ms, publish id or '', excluded client or ''. Returns the offset.
+# ARGV: body, size, life of the entries in ms, publish id or '', excluded client or '', policy or '', its key or ''.
+# Returns the offset.
 # XADD comes first of the writes: out of memory refuses the first write only, so nothing is half done.
 PUBLISH = Script(
     """
@@ -46,6 +48,8 @@ if ARGV[4] ~= '' then
 end
 local header = {offset = offset, prev = prev}
 if ARGV[5] ~= '' then header.exclude = ARGV[5] end
+if ARGV[6] ~= '' then header.policy = ARGV[6] end
+if ARGV[7] ~= '' then header.key = ARGV[7] end
 redis.call('PUBLISH', KEYS[5], cmsgpack.pack(header) .. ARGV[1])
 return text
 """
@@ -127,7 +131,7 @@ class Reading:
 
 
 async def publish(
-    bus: Bus, keys: AppKeys, channel: str, body: bytes, *, size: int, ttl: float, id_: str = "", exclude: str = ""
+    bus: Bus, keys: AppKeys, channel: str, message: Message, *, size: int, ttl: float, id_: str = ""
 ) -> int:
     """Append a message and publish it, in one step.
 
@@ -135,11 +139,10 @@ async def publish(
         bus: the open bus.
         keys: the app's names.
         channel: its name.
-        body: finished JSON.
+        message: what to append and publish; its offset and `prev` come from here.
         size: entries to keep.
         ttl: seconds the entries live after the last publish.
         id_: a repeat under the same id within 5 minutes is not appended again; empty for none.
-        exclude: client that does not get the live message.
 
     Returns:
         The message's offset; of a repeat, that of the first time.
@@ -155,7 +158,8 @@ async def publish(
         keys.channel_ids(channel, bucket - 1),
         keys.channel(channel),
     ]
-    return int(await PUBLISH.run(bus, names, body, size, int(ttl * 1000), id_, exclude))
+    how = (message.exclude or "", message.policy or "", message.key or "")
+    return int(await PUBLISH.run(bus, names, message.body, size, int(ttl * 1000), id_, *how))
 
 
 async def kept(bus: Bus, keys: AppKeys, channel: str, since: int, limit: int) -> list[Entry]:

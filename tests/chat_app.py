@@ -31,6 +31,9 @@ class Chat(App):
                 return await self.publish(data["room"], type="said", text=data["text"], options_=Send(exclude=client))
             case "post":
                 return await self.publish(data["room"], type="said", n=data["n"], options_=Send(id=data.get("key", "")))
+            case "tick":
+                how = Send(policy=data["policy"], key=data.get("key", ""))
+                return await self.publish(data["room"], type="tick", n=data["n"], pad=data["pad"], options_=how)
             case "look":
                 return await self.history(data["room"], since=data.get("since", 0))
             case "whisper":

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Self
+from urllib.request import urlopen
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -104,6 +105,22 @@ class RunningNode:
     async def stop(self) -> None:
         """Ask it to drain and stop."""
         self.process.stopping.set()
+
+
+async def metric(node: RunningNode, name: str, labels: str = "") -> float:
+    """Return a metric of a node, 0 where it has none of that name and those labels."""
+
+    def read() -> str:
+        with urlopen(node.url.replace("ws://", "http://").replace("/ws", "/metrics")) as response:
+            body: bytes = response.read()
+            return body.decode()
+
+    wanted = f"{name}{{{labels}}}" if labels else name
+    for line in (await asyncio.to_thread(read)).splitlines():
+        found, _, value = line.rpartition(" ")
+        if found == wanted:
+            return float(value)
+    return 0.0
 
 
 class Cluster:

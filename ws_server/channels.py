@@ -12,7 +12,6 @@ from shared.bus import Bus
 from shared.bus_frames import Message
 from shared.close_codes import CloseCode
 from shared.messages import NOWHERE, Position
-from ws_server.pacing import Pace
 from ws_server.recovery import CatchUp, Recovery
 from ws_server.session import Stage
 from ws_server.subscriptions import Subscriptions
@@ -55,7 +54,7 @@ class Channels:
         if message.offset:
             self.recovery.take(name, message)
         else:
-            self._node.hub.deliver(name, message.body, message.exclude)
+            self._node.hub.deliver(name, message.body, message.exclude, message.policy, message.key)
 
     async def enter(
         self, connection: "Connection", channel: str, id_: Any = None, position: Position = NOWHERE
@@ -123,18 +122,11 @@ class Channels:
 
     async def finish(self, connection: "Connection", coming: list[CatchUp]) -> None:
         """Send a client what it missed, then let it hear what is live."""
-        if not coming or connection.transport is None:
-            return
-        if connection.pace is None:
-            connection.pace = Pace(connection.transport, self._node.settings.send_buffer_bytes)
         try:
-            with connection.pace.replaying():
-                for catch_up in coming:
-                    await self.recovery.finish(self._name(connection, catch_up.channel), catch_up)
+            for catch_up in coming:
+                await self.recovery.finish(self._name(connection, catch_up.channel), catch_up)
         except TimeoutError:
             connection.close(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
-        if not connection.pace.busy:
-            connection.pace = None
 
     def without_history(self, connection: "Connection") -> list[str]:
         """Return the channels of a client in which a gap cannot be mended."""

@@ -23,7 +23,7 @@ from shared.messages import NOWHERE, MessageError, Position
 from ws_server import handshake
 from ws_server.framing import binary_frame, text_frame
 from ws_server.limits import TokenBucket
-from ws_server.pacing import Pace, limit_buffer
+from ws_server.pacing import Pace, tell_when_behind
 from ws_server.protocol import Protocol, short_reason
 from ws_server.session import Answer, Enqueue, Nothing, Stage, StartLogin, decide
 
@@ -47,7 +47,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_bucket", "_fragments", "_out", "_text", "_ws", "app", "channels", "client_id", "heard", "inbox", "node",
         "pace", "packed", "peer", "pinged", "slot", "stage", "transport", "user_group",
-    )  # fmt: skip  # fmt: skip
+    )  # fmt: skip
 
     def __init__(self, node: "Node") -> None:
         self.node = node
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
         """Take the socket (asyncio's callback)."""
         self.transport = transport  # type: ignore[assignment]  # TCP servers give a Transport
         self.heard = self.node.now()
-        limit_buffer(transport, self.node.settings.send_buffer_bytes)
+        tell_when_behind(transport, self.node.settings.send_buffer_bytes)
         self.node.accepted(self)
 
     def data_received(self, data: bytes) -> None:
@@ -113,21 +113,34 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The socket is gone (asyncio's callback)."""
         self.stage = Stage.CLOSED
-        self.resume_writing()
+        if self.pace is not None:
+            self.pace.caught_up()
         self.node.lost(self)
 
     def pause_writing(self) -> None:
-        """Cut a slow client off: more than `send-buffer-bytes` wait for it (asyncio's callback)."""
-        if self.stage is Stage.CLOSED or (self.pace is not None and self.pace.paused()):
-            return
-        self._count_close(CloseCode.SLOW_CONSUMER)
-        self.stage = Stage.CLOSED
-        self._abort()
+        """Take note that the client is behind (asyncio's callback)."""
+        self.pace = Pace(self.transport, self.node.settings.send_buffer_bytes)
+        self._cut_if_slow()
 
     def resume_writing(self) -> None:
-        """Let a replay go on: the client has read (asyncio's callback)."""
-        if self.pace is not None:
-            self.pace.resumed()
+        """Go on with what waited until the client had read (asyncio's callback)."""
+        pace, self.pace = self.pace, None
+        if pace is not None:
+            pace.caught_up()
+        if self.stage is not Stage.CLOSED:
+            self.node.hub.caught_up(self)
+
+    def _cut_if_slow(self) -> None:
+        """Cut a slow client off: more than `send-buffer-bytes` wait for it."""
+        if self.stage is not Stage.CLOSED and self.pace is not None and self.pace.too_much():
+            self._count_close(CloseCode.SLOW_CONSUMER)
+            self.stage = Stage.CLOSED
+            self._abort()
+
+    @property
+    def behind(self) -> bool:
+        """Whether much waits for the client to read."""
+        return self.pace is not None
 
     # What comes in.
 
@@ -239,15 +252,20 @@ class Connection(asyncio.Protocol):
             return
         if self._out:
             self._out.append(data)
-        else:
-            self.transport.write(data)
+            return
+        self.transport.write(data)
+        if self.pace is not None:
+            self._cut_if_slow()
 
     def send(self, body: bytes) -> None:
         """Send finished JSON to this client; what is sent in one loop turn leaves in one write."""
         if self.stage is Stage.CLOSED:
             return
-        self.node.counts.messages_out += 1
-        self._later(binary_frame(json_to_msgpack(body)) if self.packed else text_frame(body))
+        frame = binary_frame(json_to_msgpack(body)) if self.packed else text_frame(body)
+        counts = self.node.counts
+        counts.messages_out += 1
+        counts.bytes_out += len(frame)
+        self._later(frame)
 
     def _later(self, data: bytes) -> None:
         if not self._out:
@@ -259,6 +277,8 @@ class Connection(asyncio.Protocol):
         if self._out and self.transport is not None and not self.transport.is_closing():
             out, self._out = self._out, []
             self.transport.write(b"".join(out))
+            if self.pace is not None:
+                self._cut_if_slow()
 
     def send_message(self, message: dict[str, Any]) -> None:
         """Send a message of the protocol to this client.

@@ -9,6 +9,8 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ws_server.hub import Hub
+
 HANDLER_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0)  # seconds
 
 
@@ -39,6 +41,7 @@ class Counts:
     accepted: int = 0
     messages_in: int = 0
     bytes_in: int = 0
+    bytes_out: int = 0
     messages_out: int = 0
     handler_errors: int = 0
     handlers: dict[str, Durations] = field(default_factory=dict)
@@ -51,26 +54,31 @@ class NodeCollector(Collector):
 
     Args:
         counts: the counters.
-        frames_out: frames the hub wrote so far.
+        hub: counts what it fans out.
+        recoveries: how often clients, and the node itself, missed nothing, or why they did.
         gauges: name to (help, function giving the present value).
     """
 
     def __init__(
-        self, counts: Counts, frames_out: Callable[[], int], gauges: dict[str, tuple[str, Callable[[], float]]]
+        self, counts: Counts, hub: Hub, recoveries: Tally[str], gauges: dict[str, tuple[str, Callable[[], float]]]
     ) -> None:
         self._counts = counts
-        self._frames_out = frames_out
+        self._hub = hub
+        self._recoveries = recoveries
         self._gauges = gauges
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metric families."""
-        counts = self._counts
+        counts, hub = self._counts, self._hub
         plain = {
             "accepted": ("Sockets accepted", counts.accepted),
             "messages_in": ("Messages received from clients", counts.messages_in),
             "received_bytes": ("Bytes of messages received from clients", counts.bytes_in),
             "messages_out": ("Messages sent to single clients", counts.messages_out),
-            "frames_out": ("Frames fanned out to groups", self._frames_out()),
+            "frames_out": ("Frames fanned out to groups", hub.frames_out),
+            "sent_bytes": ("Bytes of messages sent to clients", counts.bytes_out + hub.bytes_out),
+            "dropped": ("Messages that clients which were behind did not get", hub.dropped),
+            "replaced": ("Messages in whose place a client that was behind got a newer one", hub.replaced),
             "handler_errors": ("Messages whose handler failed or ran out of time", counts.handler_errors),
         }
         for name, (text, value) in plain.items():
@@ -81,6 +89,9 @@ class NodeCollector(Collector):
         yield handlers
         yield _tally("mini_apps_ws_logins", "Logins by verdict", "verdict", counts.logins)
         yield _tally("mini_apps_ws_closes", "Sockets closed by this node, by code", "code", counts.closes)
+        yield _tally(
+            "mini_apps_ws_recoveries", "Positions in channels with history, by outcome", "outcome", self._recoveries
+        )
         for name, (text, read) in self._gauges.items():
             yield GaugeMetricFamily(f"mini_apps_ws_{name}", text, value=read())
 

@@ -183,6 +183,12 @@ class Node:
         for connection in unwritten:
             connection.flush()
 
+    def queue_bytes(self) -> float:
+        """Return how many bytes wait for clients to read."""
+        transports = [connection.transport for connection in self.connections]
+        sockets = sum(transport.get_write_buffer_size() for transport in transports if transport is not None)
+        return float(sockets + self.hub.waiting_bytes())
+
     def look_again(self, connection: Connection, seconds: float) -> None:
         """Look at a connection in so many seconds."""
         self._wheel.remove(connection.slot, connection)

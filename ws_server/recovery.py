@@ -159,12 +159,15 @@ class Recovery:
     def _deliver(self, followed: Followed, found: Iterable[Message]) -> None:
         for message in found:
             body = b'%b,"offset":%d}' % (message.body[:-1], message.offset)
-            self._node.hub.deliver(followed.name, body, message.exclude)
+            self._node.hub.deliver(followed.name, body, message.exclude, message.policy, message.key)
             for catch_up in list(followed.catching_up.values()):
                 self._record(followed, catch_up, message, body)
 
     def _record(self, followed: Followed, catch_up: CatchUp, message: Message, body: bytes) -> None:
         if message.exclude == catch_up.connection.client_id:
+            return
+        if message.policy == "drop" and catch_up.connection.behind:
+            self._node.hub.dropped += 1
             return
         catch_up.recorded.append((message.offset, body))
         catch_up.size += len(body)

@@ -107,7 +107,8 @@ def _address(settings: Settings, port: int) -> str:
 def _metrics(node: Node) -> None:
     gauges = {
         "connections": ("Open sockets", lambda: float(len(node.connections))),
+        "queue_bytes": ("Bytes that wait on the node for clients to read", node.queue_bytes),
         "groups": ("Groups with members on this node", lambda: float(len(node.hub))),
         "subscriptions": ("Bus channels this node hears", lambda: float(len(node.channels.subscriptions))),
     }
-    node.process.registry.register(NodeCollector(node.counts, lambda: node.hub.frames_out, gauges))
+    node.process.registry.register(NodeCollector(node.counts, node.hub, node.channels.recovery.outcomes, gauges))

@@ -9,6 +9,8 @@ from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Mess
 
 frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Message, st.binary(), st.none() | st.text(), st.none() | st.text()),
+    st.builds(Message, st.binary(), policy=st.just("latest"), key=st.text()),
+    st.builds(Message, st.binary(), policy=st.just("drop")),
     st.builds(Join, st.text()),
     st.builds(Leave, st.text(), st.text()),
     st.builds(Disconnect, st.integers(1000, 4999), st.text()),

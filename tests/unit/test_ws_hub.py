@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 
 from ws_server.framing import binary_frame, text_frame
 from ws_server.hub import Hub
+from ws_server.latest import MOST_BYTES, MOST_KEYS, Latest
 
 
 class Member:
     def __init__(self, client_id: str = "c", *, packed: bool = False) -> None:
         self.client_id = client_id
         self.packed = packed
+        self.behind = False
         self.writes: list[bytes] = []
 
     def write(self, data: bytes) -> None:
@@ -105,6 +107,107 @@ def test_leaving_in_the_middle_of_a_turn_loses_nothing_from_before(turn: Turn) -
     turn.end()
     assert ada.writes == [text_frame(b"1")]
     assert len(hub) == 0
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_member_that_is_behind_gets_what_must_arrive_and_the_newest_of_each_key(turn: Turn, *, packed: bool) -> None:
+    hub, quick, slow = Hub(turn), Member("q"), Member("s", packed=packed)
+    for member in (quick, slow):
+        hub.join("room", member)
+    slow.behind = True
+    for number in range(3):
+        hub.deliver("room", b"1%d" % number, policy="latest", key="a")
+        hub.deliver("room", b"2%d" % number, policy="latest", key="b")
+        hub.deliver("room", b"3%d" % number, policy="drop")
+        turn.end()
+    hub.deliver("other", b"4")
+    assert b"".join(quick.writes) == b"".join(
+        text_frame(b"%d%d" % (kind, number)) for number in range(3) for kind in (1, 2, 3)
+    )
+    assert slow.writes == []
+    assert (hub.replaced, hub.dropped, hub.waiting_bytes()) == (4, 3, 4)
+    slow.behind = False
+    hub.caught_up(slow)
+    assert [_number(frame) for frame in slow.writes] == [12, 22]
+    hub.deliver("room", b"99", policy="drop")
+    turn.end()
+    assert [_number(frame) for frame in slow.writes] == [12, 22, 99]
+    assert hub.waiting_bytes() == 0
+
+
+def _number(frame: bytes) -> int:
+    return frame[2] if frame[0] == 0x82 else int(frame[2:])
+
+
+def test_what_must_arrive_keeps_its_place_behind_what_waited_of_its_group(turn: Turn) -> None:
+    hub, slow = Hub(turn), Member("s")
+    slow.behind = True
+    for name in ("room", "other"):
+        hub.join(name, slow)
+        hub.deliver(name, b"1" if name == "room" else b"8", policy="latest", key="a")
+    hub.deliver("room", b"2")
+    hub.deliver("room", b"3", policy="latest", key="a")
+    turn.end()
+    assert slow.writes == [text_frame(b"1") + text_frame(b"2")]
+    slow.behind = False
+    hub.caught_up(slow)
+    assert slow.writes[1:] == [text_frame(b"3"), text_frame(b"8")]
+
+
+def test_what_waits_goes_out_only_as_far_as_the_member_reads(turn: Turn) -> None:
+    class Narrow(Member):
+        def write(self, data: bytes) -> None:
+            super().write(data)
+            self.behind = True
+
+    hub, slow = Hub(turn), Narrow("s")
+    slow.behind = True
+    hub.join("room", slow)
+    for number in range(3):
+        hub.deliver("room", b"%d" % number, policy="latest", key=str(number))
+    turn.end()
+    for count in range(1, 4):
+        slow.behind = False
+        hub.caught_up(slow)
+        assert len(slow.writes) == count
+    assert hub.waiting_bytes() == 0
+
+
+def test_an_excluded_member_that_is_behind_misses_only_its_own(turn: Turn) -> None:
+    hub, slow = Hub(turn), Member("s")
+    slow.behind = True
+    hub.join("room", slow)
+    hub.deliver("room", b"1", "s", "latest", "a")
+    hub.deliver("room", b"2", None, "latest", "a")
+    hub.deliver("room", b"3", "s")
+    turn.end()
+    assert slow.writes == []
+    assert (hub.waiting_bytes(), hub.replaced) == (1, 0)
+
+
+def test_who_leaves_does_not_get_later_what_waited(turn: Turn) -> None:
+    hub, slow = Hub(turn), Member("s")
+    slow.behind = True
+    hub.join("room", slow)
+    hub.deliver("room", b"1", policy="latest", key="a")
+    hub.leave("room", slow)
+    slow.behind = False
+    hub.caught_up(slow)
+    assert slow.writes == []
+    assert (hub.dropped, hub.waiting_bytes()) == (1, 0)
+
+
+def test_what_waits_for_one_member_is_bounded() -> None:
+    latest = Latest()
+    assert [latest.put("g", str(number), b"x") for number in range(MOST_KEYS)] == [(0, 0)] * MOST_KEYS
+    assert latest.put("g", "0", b"y") == (1, 0)
+    assert latest.put("g", "more", b"z") == (0, 1)
+    assert latest.size == MOST_KEYS
+    assert latest.put("g", "huge", b"x" * (MOST_BYTES + 1)) == (0, MOST_KEYS)
+    assert latest.size == MOST_BYTES + 1
+    assert latest.take("other") == []
+    assert len(latest.take("g")) == 1
+    assert (latest.size, bool(latest)) == (0, False)
 
 
 def test_members_come_in_the_order_of_joining(turn: Turn) -> None:
