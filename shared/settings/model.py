@@ -56,7 +56,7 @@ class RedisSettings(Section):
         SecretStr(REDIS_EXAMPLE), "Redis 7.0 or Valkey 7.2; also rediss, unix, redis+sentinel and redis+cluster."
     )
     prefix: Prefix = setting("ma", "First part of every key.")
-    wait_replicas: Limit = setting(0, "1: acknowledge ingress, calls and publishes only after WAIT for a replica.")
+    wait_replicas: Limit = setting(0, "1: acknowledge only after WAIT for a replica. Read, but not in effect yet.")
     lease_seconds: Lifetime = setting(6, "How long a node, lane or poller lease lives without renewal.")
 
 
@@ -72,7 +72,7 @@ class GatewaySettings(Section):
     host: Host = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on; 0 takes any free one.")
     public_url: HttpUrl = setting("", "What the world calls this gateway; needed for webhooks.")
-    api_keys: list[NonEmptySecret] = setting([], "Keys of the server API and the admin pages; none: both are off.")
+    api_keys: list[NonEmptySecret] = setting([], "Keys of the server API and the admin pages, which do not exist yet.")
     media: str = setting("media", "Folder (a shared volume) behind an app's media-url.")
     trusted_proxies: list[Network] = setting(
         [], "Networks whose forwarding headers are believed: the right-most untrusted hop is the peer."
