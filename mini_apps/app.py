@@ -171,6 +171,16 @@ class App(Publishing, metaclass=MetaBot):
             data: what came with it.
         """
 
+    async def on_user_offline(self, telegram_id: int) -> None:
+        """Run on some WebSocket node at least once after a user's last client is gone and has not come back in time.
+
+        The time is `ws.presence-grace`. The death of a node counts too; while the user has another page open, on any
+        node, this does not run.
+
+        Args:
+            telegram_id: the user.
+        """
+
     async def disconnect(self, client: "Client") -> None:
         """Disconnect a client: out of `self.clients`, the socket closed, `on_client_disconnected` run, once each.
 

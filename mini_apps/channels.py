@@ -16,6 +16,7 @@ class Channel:
     Attributes:
         history: messages it keeps for clients that come back; 0 keeps none, at most 10,000.
         ttl: seconds the messages are kept after the last one was published.
+        presence: whether its members are told who comes and goes, and `App.presence` lists them.
 
     Raises:
         ValueError: out of range.
@@ -23,6 +24,7 @@ class Channel:
 
     history: int = 0
     ttl: float = 300.0
+    presence: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what Redis could not keep."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from mini_apps.bound import BoundApp
 from mini_apps.channels import Channel, options_of
 from mini_apps.grants import revoke
-from shared import history
+from shared import history, presence
 from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Message, Signal, pack
 from shared.close_codes import CloseCode
 from shared.codec import decode_json, encode_json
@@ -139,6 +139,20 @@ class Publishing(BoundApp):
         """
         entries = await history.kept(self.mesh.bus, self.keys, check_channel(channel), since, limit)
         return [{**decode_json(entry.body), "offset": entry.offset} for entry in entries]
+
+    async def presence(self, channel: str, /) -> list[dict[str, Any]]:
+        """Return the users in a channel, each once, as `User.to_json` gives them; in no order.
+
+        Args:
+            channel: its name.
+
+        Raises:
+            ValueError: the name cannot be a channel's, or the channel has no `presence`.
+            BrokerUnavailable: Redis did not answer.
+        """
+        if not options_of(check_channel(channel), self.channels).presence:
+            raise ValueError(f"who is in {channel!r} is not kept: declare it in `channels` with Channel(presence=True)")
+        return [decode_json(user) for user in await presence.present(self.mesh.bus, self.keys, channel)]
 
     async def signal(self, name: str, /, **data: Any) -> None:
         """Have `on_signal(name, data)` run once on every WebSocket node: for what each node keeps or sends by itself.

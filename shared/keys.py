@@ -29,6 +29,11 @@ class AppKeys:
         self.workers = self.base + "workers"
         self.fsm = self.base + "fsm"
         self.signals = self.base + "signals"
+        self.leaving = self.base + "leaving"
+        self.presence_nodes = self.base + "presence-nodes"
+        self.online = self.base + "{online}:users"
+        self.online_holders = self.base + "{online}:holders"
+        self.online_leaving = self.base + "{online}:leaving"
 
     def own(self, name: str) -> str:
         """Return the author's own key `name`."""
@@ -57,6 +62,18 @@ class AppKeys:
     def channel_ids(self, name: str, bucket: int) -> str:
         """Return the hash from publish id to offset of one five minutes (unix time // 300) of a channel."""
         return f"{self.base}ids:{{{tag(name)}}}:{name}:{bucket}"
+
+    def presence(self, channel: str) -> str:
+        """Return the hash from user to JSON of who is present in the app's channel."""
+        return f"{self.base}presence:{{{tag(channel)}}}:{channel}"
+
+    def holders(self, channel: str) -> str:
+        """Return the hash from user to the nodes that have clients of theirs in the channel."""
+        return f"{self.base}holders:{{{tag(channel)}}}:{channel}"
+
+    def holds(self, owner: str) -> str:
+        """Return the set of what one node holds: user and channel."""
+        return f"{self.base}holds:{owner}"
 
     def revoked(self, telegram_id: int) -> str:
         """Return the hash from channel to the unix second before which the user's grants for it are void."""

@@ -6,7 +6,7 @@ server's messages. `docs/protocol.md` is the same in prose.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 PROTOCOL = 1
 SUBPROTOCOL_MSGPACK = "mini-apps.msgpack"
@@ -261,6 +261,11 @@ def resync(channel: str | None, reason: str) -> dict[str, Any]:
     """Build the notice that something was missed; `channel` None means the app's broadcasts and the user's messages."""
     message = {"type": "resync", "reason": reason}
     return message if channel is None else {**message, "channel": channel}
+
+
+def presence(channel: str, event: Literal["join", "leave"], user: Any) -> dict[str, Any]:
+    """Build the news that a user came into a channel or left it; `user` last, where a script puts it in."""
+    return {"type": "presence", "channel": channel, "event": event, "user": user}
 
 
 def disconnect(code: int, reason: str) -> dict[str, Any]:

@@ -55,6 +55,7 @@ class Channels:
             self.recovery.take(name, message)
         else:
             self._node.hub.deliver(name, message.body, message.exclude, message.policy, message.key)
+            self.recovery.beside(name, message)
 
     async def enter(
         self, connection: "Connection", channel: str, id_: Any = None, position: Position = NOWHERE
@@ -128,9 +129,15 @@ class Channels:
         except TimeoutError:
             connection.close(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
 
-    def without_history(self, connection: "Connection") -> list[str]:
-        """Return the channels of a client in which a gap cannot be mended."""
-        return [channel for channel in connection.channels if self._name(connection, channel) not in self.recovery]
+    def gaps(self, connection: "Connection") -> list[tuple[str | None, str]]:
+        """Return what a gap means for a client: None for what is not of a channel, channels, and what is missing."""
+        found: list[tuple[str | None, str]] = [(None, "broker")]
+        for channel in connection.channels:
+            if self._name(connection, channel) not in self.recovery:
+                found.append((channel, "broker"))
+            elif options_of(channel, self._app(connection).channels).presence:
+                found.append((channel, "presence"))
+        return found
 
     def exit(self, connection: "Connection", channel: str) -> bool:
         """Take a client out of a channel; false when it was not in it."""
@@ -138,6 +145,7 @@ class Channels:
             return False
         connection.channels -= {channel}
         name = self._name(connection, channel)
+        self._node.presence.leave(connection, channel)
         self.recovery.leave(name, connection)
         self._node.hub.leave(name, connection)
         self.subscriptions.release(name, self._node.now())
@@ -160,7 +168,12 @@ class Channels:
             self.subscriptions.release(name, self._node.now())
             return Membership.GONE if connection.stage is Stage.CLOSED else Membership.OLD
         connection.channels |= {channel}
-        return Membership.NEW
+        try:
+            await self._node.presence.enter(connection, channel)
+        except BaseException:
+            self.exit(connection, channel)
+            raise
+        return Membership.NEW if channel in connection.channels else Membership.GONE
 
     def _app(self, connection: "Connection") -> "App":
         return self._node.apps[connection.app or ""]

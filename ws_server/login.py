@@ -14,6 +14,7 @@ from shared.broker import UNREACHABLE, BrokerUnavailable
 from shared.close_codes import CloseCode
 from shared.messages import Login
 from ws_server.inbox import Inbox
+from ws_server.presence import EVERYWHERE
 from ws_server.session import Stage
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ async def _welcome(node: "Node", connection: "Connection", app: "App", client: C
     user_group = node.keys(app).user(user.telegram_id)
     await node.channels.subscriptions.hold(user_group)
     connection.user_group = user_group
+    await node.presence.enter(connection, EVERYWHERE)
     await app.recheck_login(client)
     told, coming = await node.channels.rejoin(connection, app, client, login.channels)
     if connection.stage is not Stage.LOGGING_IN:  # it left meanwhile

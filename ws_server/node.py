@@ -24,6 +24,7 @@ from ws_server.hub import Hub
 from ws_server.inbox import GOODBYE, Inbox
 from ws_server.login import start_login
 from ws_server.metrics import Counts
+from ws_server.presence import EVERYWHERE, Presence
 from ws_server.session import Stage
 from ws_server.signals import Signals
 from ws_server.wheel import Wheel
@@ -64,6 +65,7 @@ class Node:
         self.hub = Hub(self._loop.call_soon)
         self.channels: Channels
         self.signals: list[Signals] = []
+        self.presence: Presence
         self._wheel: Wheel[Connection] = Wheel(TICK_SECONDS)
         self._busy: set[Inbox] = set()
         self._unwritten: list[Connection] = []
@@ -83,8 +85,10 @@ class Node:
         limits = [app.settings.max_message_bytes for app in apps.values()]
         self.max_message_bytes = 0 if 0 in limits else max(limits, default=self.settings.max_message_bytes)
         self.channels = Channels(self, bus, self._from_bus)
+        self.presence = Presence(self, bus)
         for keys in self._keys.values():
             await self.channels.subscriptions.hold(keys.everyone())
+        await self.presence.start()
         self.signals = [Signals(app, self.spawn) for app in apps.values()]
         for signals in self.signals:
             await bus.subscribe(signals.channel, signals.take)
@@ -99,6 +103,7 @@ class Node:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        await self.presence.aclose()
         await self.channels.subscriptions.aclose()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -153,6 +158,7 @@ class Node:
             return
         for channel in list(connection.channels):
             self.channels.exit(connection, channel)
+        self.presence.leave(connection, EVERYWHERE)
         self.hub.leave(connection.user_group, connection)
         self.channels.subscriptions.release(connection.user_group, self.now())
         self.hub.leave(self._keys[connection.app].everyone(), connection)
@@ -288,13 +294,14 @@ class Node:
         self.channels.recovery.heal_all()
         for signals in self.signals:
             signals.missed()
+        self.presence.missed()
         self.spawn(self._resync(list(self.connections)))
 
     async def _resync(self, connections: Iterable[Connection]) -> None:
         for count, connection in enumerate(connections):
             if connection.stage is Stage.READY:
-                for channel in (None, *self.channels.without_history(connection)):
-                    connection.send_message(messages.resync(channel, "broker"))
+                for channel, reason in self.channels.gaps(connection):
+                    connection.send_message(messages.resync(channel, reason))
             if count % RESYNC_BATCH == 0:
                 await asyncio.sleep(0)
 

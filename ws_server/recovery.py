@@ -118,6 +118,14 @@ class Recovery:
         elif not followed.tail.healing and followed.tail.last is not None:
             self._node.spawn(self._heal(followed))
 
+    def beside(self, name: str, message: Message) -> None:
+        """Take a live message that has no place in the history: who comes and goes."""
+        followed = self._followed.get(name)
+        if followed is None:
+            return
+        for catch_up in list(followed.catching_up.values()):
+            self._record(followed, catch_up, message, message.body)
+
     def heal_all(self) -> None:
         """Read on in every channel: messages may have been missed while the bus was away."""
         for followed in self._followed.values():

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -16,7 +16,7 @@ from aiogram import F
 from bot_worker import worker
 from chat_app import Chat
 from gateway import server as gateway
-from mini_apps import App
+from mini_apps import App, Channel
 from mini_apps.embedded import EmbeddedValkey
 from nodes import Cluster, RunningNode
 from sandbox.config import BotConfig, SandboxConfig
@@ -37,10 +37,14 @@ PLACEHOLDERS = {
     "CHAT": "-?[0-9]+",
     "H": "[0-9a-f]{8}",
 }
-NO_FIXED_FIELDS = {  # the fields are entry ids, ids of publishes, channel names
+NO_FIXED_FIELDS = {  # the fields are entry ids, ids of publishes, channel names, users
     "ma:APP:{lane-N}:tries",
     "ma:APP:ids:{H}:NAME:BUCKET",
     "ma:APP:revoked:{H}:USER",
+    "ma:APP:presence:{H}:NAME",
+    "ma:APP:holders:{H}:NAME",
+    "ma:APP:{online}:users",
+    "ma:APP:{online}:holders",
 }
 NOT_IN_THIS_RUN = {"webhook", "ingested"}  # fields of webhook mode and of drop-pending-updates
 SHORT_LIVED = {"ma:_:{tables}:lease"}  # held for milliseconds
@@ -97,6 +101,10 @@ def channels() -> list[str]:
 
 class Busy(Chat):
     """Does everything that leaves something in Redis."""
+
+    channels: ClassVar = {**Chat.channels, "game:*": Channel(presence=True)}
+
+    def on_user_offline(self, telegram_id: int) -> None: ...
 
     async def handle_message(self, client: Any, type: str, data: dict[str, Any]) -> Any:
         if type == "promote":
