@@ -1,15 +1,16 @@
 # `make run` and `make test` are all a newcomer needs. Paths here are relative, so a folder with a space in it works.
 PORT ?= 8080
+REPEAT ?= 3
 APP ?= examples.counter.app:Counter
 TESTS ?=
 PACKAGES := shared mini_apps gateway bot_worker ws_server sandbox examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types wheel clean
+.PHONY: help run test lint types wheel bench bench-short clean
 
 help: ## Show this
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 	@echo '  PORT=9000 make run   another port;  make test TESTS=tests/unit   some of the tests'
 
 run: ## Start everything on this machine, with a local Telegram, and say which page to open
@@ -34,6 +35,14 @@ wheel: ## Build the wheel into dist/
 	@.venv/bin/python -m pip wheel --quiet --no-deps -c constraints.txt -w dist .
 	@ls dist
 
+bench: ## Measure speed and memory beside the peers, and write bench/results (10 minutes; leave the machine alone)
+	@sh tools/environment.sh run
+	@.venv/bin/python -m bench --repeat $(REPEAT)
+
+bench-short: ## Measure our side and the C limit only, small, and write nothing (1 minute)
+	@sh tools/environment.sh run
+	@.venv/bin/python -m bench --short
+
 clean: ## Remove the environment and what tools left behind
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv bench/.cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

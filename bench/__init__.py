@@ -1,0 +1,1 @@
+"""Measuring how fast the nodes are, beside their peers; `make bench`."""
