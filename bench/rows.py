@@ -45,7 +45,7 @@ class Size:
     growth: bool = True
 
 
-SHORT = Size(burst=2000, seconds=2.0, many=2000, growth=False)
+SHORT = Size(burst=2000, seconds=1.5, many=1000, growth=False)
 
 
 def broadcast(site: Site, notebook: Notebook, size: Size) -> None:
