@@ -9,13 +9,17 @@ from mini_apps import App, AppError, Channel, Client, Send
 class Chat(App):
     """Does what its messages say."""
 
-    channels: ClassVar = {"kept:*": Channel(history=50), "brief:*": Channel(history=3, ttl=60)}
+    channels: ClassVar = {
+        "kept:*": Channel(history=50),
+        "brief:*": Channel(history=3, ttl=60),
+        "long:*": Channel(history=5_000),
+    }
 
     async def on_client_authenticated(self, client: Client) -> None:
         await client.send(type="hello", clients=len(self.clients))
 
     def on_subscribe(self, client: Client, channel: str) -> bool:
-        return channel.startswith(("open:", "kept:", "brief:"))
+        return channel.startswith(("open:", "kept:", "brief:", "long:"))
 
     async def on_client_disconnected(self, client: Client) -> None:
         await self.redis.rpush(self.key("gone"), client.user.telegram_id)

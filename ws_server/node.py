@@ -311,22 +311,11 @@ class Node:
         if self.draining and not self.connections and not self._busy:
             self._quiet.set()
 
-    async def drain(self, seconds: float) -> None:
-        """Send every client away, paced, each with its own time to come back; then let the handlers finish.
-
-        Args:
-            seconds: the most this may take.
-        """
-        self.draining = True
-        connections = list(self.connections)
-        pause = min(0.001, 0.6 * seconds / max(1, len(connections)))
-        for count, connection in enumerate(connections):
-            connection.close(CloseCode.DRAINING, CloseCode.DRAINING.reason)
-            if count % 20 == 19:
-                await asyncio.sleep(20 * pause)
+    async def quiet(self, seconds: float) -> None:
+        """Wait until the clients that were sent away are gone and the handlers are done, or the time is up."""
         self._note_quiet()
         try:
-            async with asyncio.timeout(0.3 * seconds):
+            async with asyncio.timeout(seconds):
                 await self._quiet.wait()
         except TimeoutError:
             log.warning(

@@ -22,6 +22,7 @@ from shared.lifecycle import Process, StartError
 from shared.settings import Settings
 from shared.version import package_version
 from ws_server.connection import Connection
+from ws_server.drain import send_away
 from ws_server.metrics import NodeCollector
 from ws_server.node import Node
 
@@ -53,9 +54,12 @@ async def serve(process: Process, settings: Settings) -> None:
         log.info("listening", node=node_id, host=settings.ws.host, port=port)
         process.started()
         await process.stopping.wait()
+        node.draining = True  # who still comes is sent on
         await registration.drain()
+        seconds = settings.ws.drain_seconds * 0.9
+        await send_away(node, seconds)
         listener.close()
-        await node.drain(settings.ws.drain_seconds * 0.9)
+        await node.quiet(0.3 * seconds)
 
 
 def _tame_garbage_collector() -> None:
