@@ -9,9 +9,9 @@ from aiohttp import web
 from gateway import metrics
 from gateway.answers import json_response, refusal
 from gateway.node_list import NodeList, pick
-from gateway.rate_limit import RateLimit
 from shared.addresses import Network, client_address, limit_key
 from shared.messages import PROTOCOL
+from shared.rate_limit import RateLimit
 from shared.settings import Settings
 
 RETRY_SECONDS = 2

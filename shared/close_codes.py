@@ -34,6 +34,7 @@ class CloseCode(IntEnum):
     REPLACED = 4502, "replaced"
     PROTOCOL_ERROR = 4503, "protocol error"
     ORIGIN_REFUSED = 4504, "origin refused"
+    IDLE = 4505, "idle"
 
     @property
     def for_good(self) -> bool:

@@ -134,7 +134,7 @@ class Cluster:
     """
 
     def __init__(self, folder: Path, url: str, prefix: str, **settings: str) -> None:
-        self._settings = {
+        self.settings = {
             "REDIS__URL": url,
             "REDIS__PREFIX": prefix,
             "DATABASE__URL": f"sqlite+aiosqlite:///{folder}/users.sqlite",
@@ -148,7 +148,7 @@ class Cluster:
 
     async def node(self, name: str = "ws-1", **settings: str) -> RunningNode:
         """Start a node and wait until it is ready."""
-        environ = {f"MINI_APPS__{key}": value for key, value in {**self._settings, **settings}.items()}
+        environ = {f"MINI_APPS__{key}": value for key, value in {**self.settings, **settings}.items()}
         environ["MINI_APPS__WS__NODE_ID"] = name
         loaded = load(None, environ)
         process = Process("ws", drain_seconds=5)

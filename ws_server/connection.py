@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_bucket", "_fragments", "_out", "_text", "_ws", "app", "channels", "client_id", "heard", "inbox", "node",
-        "pace", "packed", "peer", "pinged", "slot", "stage", "transport", "user_group",
+        "pace", "packed", "peer", "pinged", "slot", "spoke", "stage", "transport", "user_group",
     )  # fmt: skip
 
     def __init__(self, node: "Node") -> None:
@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
         self.user_group: str | None = None
         self.channels: AbstractSet[str] = IN_NONE
         self.inbox: Inbox | None = None
-        self.heard = 0.0
+        self.heard = self.spoke = 0.0
         self.pinged = False
         self.slot = 0
         self.pace: Pace | None = None
@@ -211,10 +211,12 @@ class Connection(asyncio.Protocol):
             case Answer(message=reply):
                 self.send_message(reply)
             case StartLogin(login=login):
+                self.spoke = self.heard
                 self.stage = Stage.LOGGING_IN
                 self.app = login.app
                 self.node.start_login(self, login)
             case Enqueue(message=queued):
+                self.spoke = self.heard
                 self.node.enqueue(self, queued)
             case Nothing():
                 pass

@@ -77,7 +77,9 @@ def _refusal(node: "Node", peer: Peer, headers: Headers) -> CloseCode | None:
         return CloseCode.ORIGIN_REFUSED
     if node.full(peer.address):
         return CloseCode.NODE_FULL
-    return CloseCode.DRAINING if node.draining else None
+    if node.draining:
+        return CloseCode.DRAINING
+    return CloseCode.NODE_FULL if node.too_fast(peer.address) else None
 
 
 def _peer(node: "Node", address: str, headers: Headers) -> Peer:

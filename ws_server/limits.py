@@ -1,11 +1,11 @@
-"""How fast one client may talk."""
+"""How fast one client may talk, and how fast clients may come."""
 
 
 class TokenBucket:
-    """So many messages a second, with a burst of twice that.
+    """So many messages, or new clients, a second, with a burst of twice that.
 
     Args:
-        rate: messages per second; 0 means no limit.
+        rate: per second; 0 means no limit.
         now: seconds of a monotonic clock.
     """
 
@@ -17,7 +17,7 @@ class TokenBucket:
         self._stamp = now
 
     def take(self, now: float) -> bool:
-        """Use up one message; false when there is none left."""
+        """Use up one; false when there is none left."""
         if self.rate == 0:
             return True
         self._tokens = min(2.0 * self.rate, self._tokens + (now - self._stamp) * self.rate)

@@ -1,6 +1,7 @@
 """A WebSocket node: its sockets, the groups they are in, and what the bus has for them."""
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Coroutine, Iterable
@@ -18,10 +19,12 @@ from shared.close_codes import CloseCode
 from shared.keys import AppKeys
 from shared.lifecycle import Process
 from shared.messages import AppMessage, Login, Subscribe, Unsubscribe
+from shared.rate_limit import RateLimit
 from ws_server.channels import Channels
 from ws_server.connection import Connection
 from ws_server.hub import Hub
 from ws_server.inbox import GOODBYE, Inbox
+from ws_server.limits import TokenBucket
 from ws_server.login import start_login
 from ws_server.metrics import Counts
 from ws_server.presence import EVERYWHERE, Presence
@@ -73,6 +76,8 @@ class Node:
         self._addresses: Counter[str] = Counter()
         self._keys: dict[str, AppKeys] = {}
         self._quiet = asyncio.Event()
+        self._accepts = TokenBucket(self.settings.accepts_per_second, self.now())
+        self._connects = RateLimit(self.settings.connects_per_minute)
 
     async def serve(self, apps: "dict[str, App]", bus: Bus) -> None:
         """Hear the broadcasts of `apps`; from now on sockets may come.
@@ -137,6 +142,11 @@ class Node:
         if each:
             self._addresses[key] += 1
         return bool((limit and len(self.connections) > limit) or (each and self._addresses[key] > each))
+
+    def too_fast(self, address: str) -> bool:
+        """Whether a new socket of `address` is one too many in this second or minute."""
+        now = self.now()
+        return self._connects.take(limit_key(address), now) > 0 or not self._accepts.take(now)
 
     def lost(self, connection: Connection) -> None:
         """Forget a socket that is gone; its app hears of it after the messages that came before."""
@@ -203,8 +213,9 @@ class Node:
     def watch(self, connection: Connection) -> None:
         """Look after a connection that is logged in: from now on it is silence that counts."""
         self._wheel.remove(connection.slot, connection)
-        if self.settings.ping_interval:
-            self.look_again(connection, self.settings.ping_interval)
+        waits = [wait for wait in (self.settings.ping_interval, self.settings.idle_timeout) if wait]
+        if waits:
+            self.look_again(connection, min(waits))
 
     async def _tick(self) -> None:
         while True:
@@ -227,14 +238,21 @@ class Node:
 
     def _keep_alive(self, connection: Connection, now: float) -> None:
         interval, timeout = self.settings.ping_interval, self.settings.ping_timeout
-        silence = now - connection.heard
+        silence, idle = now - connection.heard, self.settings.idle_timeout
+        if idle and now - connection.spoke >= idle:
+            connection.close(CloseCode.IDLE, CloseCode.IDLE.reason)
+            return
+        left = idle - (now - connection.spoke) if idle else math.inf
+        if not interval:
+            self.look_again(connection, left)
+            return
         if connection.pinged and timeout and silence >= interval + timeout:
             connection.close(CloseCode.INTERNAL_ERROR, "keepalive ping timeout")
         elif silence >= interval and not connection.pinged:
             connection.ping()
-            self.look_again(connection, timeout or interval)
+            self.look_again(connection, min(left, timeout or interval))
         else:
-            self.look_again(connection, max(TICK_SECONDS, interval - silence))
+            self.look_again(connection, min(left, max(TICK_SECONDS, interval - silence)))
 
     # Messages of clients.
 

@@ -241,6 +241,21 @@ def users_unban(context: typer.Context, user: UserId, app: AppName = "", port: O
     command.run(_of_dev(context, port), app, command.banning(user, banned=False))
 
 
+@users.command("disconnect")
+def users_disconnect(
+    context: typer.Context,
+    user: UserId,
+    app: AppName = "",
+    code: Annotated[int, typer.Option(help="Close code; from 4500 on the pages stay away.")] = 1000,
+    reason: Annotated[str, typer.Option(help="A short reason for the page.")] = "disconnected",
+    port: OfDev = None,
+) -> None:
+    """Close a user's connections on every node; their pages come back by themselves."""
+    from mini_apps.cli import users as command
+
+    command.run(_of_dev(context, port), app, command.disconnecting(user, code, reason))
+
+
 @webhook.command("info")
 def webhook_info(context: typer.Context, app: AppName = "") -> None:
     """Show what Telegram knows of the webhook."""

@@ -19,6 +19,8 @@ from mini_apps.models import User
 from shared import log
 from shared.broker import BrokerUnavailable
 from shared.bus import Bus
+from shared.bus_frames import Disconnect, pack
+from shared.close_codes import CloseCode
 from shared.lifecycle import StartError
 from shared.settings import Settings, load
 
@@ -93,6 +95,22 @@ def banning(user: int, *, banned: bool) -> Action:
         if not banned and user in app.settings.banned:
             raise Problem(f"{user} is banned by apps.{app.name}.banned in the settings; remove it there")
         print(f"{user} is {'banned from' if banned else 'let in to'} {app.name}")
+
+    return action
+
+
+def disconnecting(user: int, code: int, reason: str) -> Action:
+    """Make the action that closes a user's connections.
+
+    Raises:
+        Problem: the code is none that a server may send.
+    """
+    if code != CloseCode.NORMAL and not 4000 <= code <= 4999:
+        raise Problem(f"{code} is no close code for this: 1000, or 4000 to 4999")
+
+    async def action(app: App, _database: Database) -> None:
+        nodes = await app.mesh.bus.publish(app.keys.user(user), pack(Disconnect(code, reason)))
+        print(f"{user} is disconnected from {app.name}" if nodes else f"{user} is not connected to {app.name}")
 
     return action
 

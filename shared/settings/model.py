@@ -112,9 +112,12 @@ class WsSettings(WsAppSettings):
         20, "The newest wins: the user's oldest connection on the node is closed with 4502."
     )
     max_connections_per_address: Limit = setting(0, "Connections of one network address.")
+    accepts_per_second: Limit = setting(0, "New connections of one node in a second, with a burst of twice that.")
+    connects_per_minute: Limit = setting(0, "New connections of one network address in a minute.")
     send_buffer_bytes: Limit = setting(1_048_576, "Bytes that may wait for one slow client before it is cut off.")
     client_queue: Limit = setting(64, "Messages waiting for one client's handler; then its socket is not read.")
     login_timeout: Seconds = setting(10, "How long a connection may live without a login.")
+    idle_timeout: Seconds = setting(0, "How long a client may send nothing but signs of life.")
     ping_interval: Seconds = setting(25, "Silence after which a connection is pinged.")
     ping_timeout: Seconds = setting(10, "How long the answer to a ping may take.")
     drain_seconds: Seconds = setting(25, "How long a stopping node may take to send its clients away.")
