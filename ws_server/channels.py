@@ -1,6 +1,8 @@
 """Which clients of this node are in which channels, and how they come in."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,8 @@ from shared.bus import Bus
 from shared.bus_frames import Message
 from shared.close_codes import CloseCode
 from shared.messages import NOWHERE, Position
-from ws_server.recovery import CatchUp, Recovery
+from ws_server.catch_up import CatchUp
+from ws_server.recovery import Recovery
 from ws_server.session import Stage
 from ws_server.subscriptions import Subscriptions
 
@@ -35,6 +38,13 @@ class Membership(Enum):
     GONE = auto()
 
 
+@dataclass(slots=True, eq=False)
+class Entering:
+    """A client that waits for Redis on its way into a channel; `left` when it is to stay out after all."""
+
+    left: bool = False
+
+
 class Channels:
     """The channels of a node's clients.
 
@@ -46,6 +56,7 @@ class Channels:
 
     def __init__(self, node: "Node", bus: Bus, deliver: "Callable[[str, bytes], None]") -> None:
         self._node = node
+        self._entering: dict[tuple[Connection, str], list[Entering]] = {}
         self.recovery = Recovery(node, bus)
         self.subscriptions = Subscriptions(bus, deliver, self.recovery.forget)
 
@@ -59,7 +70,7 @@ class Channels:
 
     async def enter(
         self, connection: "Connection", channel: str, id_: Any = None, position: Position = NOWHERE
-    ) -> None:
+    ) -> bool:
         """Bring a client into a channel and tell it; what is published from then on reaches it.
 
         Args:
@@ -68,27 +79,34 @@ class Channels:
             id_: of the client's request, where it had one.
             position: where the client stands, if it was here before.
 
+        Returns:
+            Whether it is in; not when it was taken out, or lost, while Redis was asked.
+
         Raises:
             ValueError: the client is in too many channels.
             BrokerUnavailable: Redis did not confirm.
         """
         membership = await self._reserve(connection, channel)
         if membership is Membership.GONE:
-            return
+            return False
         app, name = self._app(connection), self._name(connection, channel)
         if name not in self.recovery:
             connection.send_message(messages.joined(channel, id_))
             self._node.hub.join(name, connection)
-            return
+            return True
         if membership is Membership.OLD:
-            position = NOWHERE
+            connection.send_message({**messages.joined(channel, id_), **self._again(app, connection, channel)})
+            return True
         try:
             catch_up = await self.recovery.prepare(name, connection, channel, position)
         except BaseException:
             self.exit(connection, channel)
             raise
+        if self.recovery.coming(name, connection) is not catch_up:
+            return False
         connection.send_message({**messages.joined(channel, id_), **_standing(app, connection, catch_up)})
         await self.finish(connection, [catch_up])
+        return True
 
     async def rejoin(
         self, connection: "Connection", app: "App", client: "Client", positions: Mapping[str, Position]
@@ -109,23 +127,29 @@ class Channels:
         for channel, position in asked.items():
             if channel not in proven and not await call(app.on_subscribe, client, channel):
                 continue
-            if await self._reserve(connection, channel) is Membership.GONE:
+            membership = await self._reserve(connection, channel)
+            if connection.stage is Stage.CLOSED:
                 break
+            if membership is Membership.GONE:
+                continue
             name = self._name(connection, channel)
             told[channel] = {"recovered": False, "reason": NOT_RECOVERED}
-            if name in self.recovery:
+            if membership is Membership.OLD and name in self.recovery:
+                told[channel] |= self._again(app, connection, channel)
+            elif name in self.recovery:
                 catch_up = await self.recovery.prepare(name, connection, channel, position)
                 coming.append(catch_up)
                 told[channel] |= _standing(app, connection, catch_up)
                 if catch_up.recovered:
                     del told[channel]["reason"]
-        return told, coming
+        # The app may have taken it out of some of them meanwhile.
+        return {channel: standing for channel, standing in told.items() if channel in connection.channels}, coming
 
     async def finish(self, connection: "Connection", coming: list[CatchUp]) -> None:
         """Send a client what it missed, then let it hear what is live."""
         try:
             for catch_up in coming:
-                await self.recovery.finish(self._name(connection, catch_up.channel), catch_up)
+                await self.recovery.finish(self._name(connection, catch_up.channel), connection, catch_up)
         except TimeoutError:
             connection.close(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
 
@@ -140,9 +164,12 @@ class Channels:
         return found
 
     def exit(self, connection: "Connection", channel: str) -> bool:
-        """Take a client out of a channel; false when it was not in it."""
+        """Take a client out of a channel, or stop it on its way in; false when it was neither."""
+        entering = self._entering.get((connection, channel), ())
+        for entry in entering:
+            entry.left = True
         if channel not in connection.channels:
-            return False
+            return bool(entering)
         connection.channels -= {channel}
         name = self._name(connection, channel)
         self._node.presence.leave(connection, channel)
@@ -157,16 +184,18 @@ class Channels:
         if limit and len(connection.channels) >= limit and channel not in connection.channels:
             raise ValueError(f"a client may be in {limit} channels")
         name = self._name(connection, channel)
-        await self.subscriptions.hold(name)
-        try:
-            if options_of(channel, self._app(connection).channels).history:
-                await self.recovery.follow(name, channel, self._node.keys(self._app(connection)))
-        except BaseException:
+        with self._enters(connection, channel) as entering:
+            await self.subscriptions.hold(name)
+            try:
+                if options_of(channel, self._app(connection).channels).history:
+                    await self.recovery.follow(name, channel, self._node.keys(self._app(connection)))
+            except BaseException:
+                self.subscriptions.release(name, self._node.now())
+                raise
+        gone = entering.left or connection.stage is Stage.CLOSED
+        if gone or channel in connection.channels:
             self.subscriptions.release(name, self._node.now())
-            raise
-        if connection.stage is Stage.CLOSED or channel in connection.channels:
-            self.subscriptions.release(name, self._node.now())
-            return Membership.GONE if connection.stage is Stage.CLOSED else Membership.OLD
+            return Membership.GONE if gone else Membership.OLD
         connection.channels |= {channel}
         try:
             await self._node.presence.enter(connection, channel)
@@ -174,6 +203,29 @@ class Channels:
             self.exit(connection, channel)
             raise
         return Membership.NEW if channel in connection.channels else Membership.GONE
+
+    @contextlib.contextmanager
+    def _enters(self, connection: "Connection", channel: str) -> Iterator[Entering]:
+        """Let `exit` find a client that is on its way in: what the app said last holds, in or out."""
+        key, entering = (connection, channel), Entering()
+        self._entering.setdefault(key, []).append(entering)
+        try:
+            yield entering
+        finally:
+            self._entering[key].remove(entering)
+            if not self._entering[key]:
+                del self._entering[key]
+
+    def _again(self, app: "App", connection: "Connection", channel: str) -> dict[str, Any]:
+        """Tell a client that is in already where it stands: what it is being sent still goes on from there."""
+        name = self._name(connection, channel)
+        coming = self.recovery.coming(name, connection)
+        if coming is not None:
+            offset = coming.at
+        else:
+            self._node.hub.join(name, connection)  # writes what is newer than the client has, before it is told of it
+            offset = self.recovery.last(name)
+        return {"offset": offset, "grant": make_grant(app, connection.user_id, channel)}
 
     def _app(self, connection: "Connection") -> "App":
         return self._node.apps[connection.app or ""]

@@ -11,20 +11,20 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from websockets.exceptions import InvalidState
+from websockets.exceptions import InvalidMessage, InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import State
 
 from shared import messages
 from shared.close_codes import CloseCode
-from shared.codec import DecodeError, decode_json, decode_msgpack, encode_json, json_to_msgpack
-from shared.messages import NOWHERE, MessageError, Position
+from shared.codec import encode_json, json_to_msgpack
 from ws_server import handshake
 from ws_server.framing import binary_frame, text_frame
 from ws_server.limits import TokenBucket
 from ws_server.pacing import Pace, tell_when_behind
 from ws_server.protocol import Protocol, short_reason
+from ws_server.reading import WrongFrame, read
 from ws_server.session import Answer, Enqueue, Nothing, Stage, StartLogin, decide
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_bucket", "_fragments", "_out", "_text", "_ws", "app", "channels", "client_id", "heard", "inbox", "node",
-        "pace", "packed", "peer", "pinged", "slot", "spoke", "stage", "transport", "user_group",
+        "_bucket", "_fragments", "_out", "_text", "_ws", "app", "channels", "client_id", "heard", "held", "inbox",
+        "node", "pace", "packed", "peer", "pinged", "slot", "spoke", "stage", "transport", "user_group",
     )  # fmt: skip
 
     def __init__(self, node: "Node") -> None:
@@ -73,6 +73,7 @@ class Connection(asyncio.Protocol):
         self._bucket: TokenBucket | None = None
         self._fragments: list[bytes] = []
         self._out: list[bytes] = []
+        self.held = False
         self._text = True
 
     @property
@@ -101,14 +102,18 @@ class Connection(asyncio.Protocol):
                 self._frame(event)
             elif isinstance(event, Request):
                 self._request(event)
+        if isinstance(ws.handshake_exc, InvalidMessage) and self.transport is not None:
+            self.transport.write(handshake.NO_REQUEST)
         if ws.close_sent is not None and self.stage is not Stage.CLOSED:  # the protocol failed it
             self._count_close(ws.close_sent.code)
             self._closing()
         self._write_protocol()
 
     def eof_received(self) -> None:
-        """Take the end of the stream (asyncio's callback); the transport then closes by itself."""
+        """Take the end of the stream (asyncio's callback); the transport closes by itself, once all is written."""
         self._ws.receive_eof()
+        if self.stage is not Stage.CLOSED:
+            self._closing()  # a client that does not read could put that off for ever
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The socket is gone (asyncio's callback)."""
@@ -135,7 +140,7 @@ class Connection(asyncio.Protocol):
         if self.stage is not Stage.CLOSED and self.pace is not None and self.pace.too_much():
             self._count_close(CloseCode.SLOW_CONSUMER)
             self.stage = Stage.CLOSED
-            self._abort()
+            self.overdue()
 
     @property
     def behind(self) -> bool:
@@ -145,7 +150,7 @@ class Connection(asyncio.Protocol):
     # What comes in.
 
     def _request(self, request: Request) -> None:
-        answer = handshake.respond(self.node, self._ws, self._address(), request)
+        answer = handshake.respond(self.node, self._ws, handshake.address(self.transport), request)
         self.peer = answer.peer
         self._ws.send_response(answer.response)
         request.headers.clear()  # the library keeps the request as long as the socket lives, nearly 2 KB of headers
@@ -159,10 +164,8 @@ class Connection(asyncio.Protocol):
             return
         settings = self.node.settings
         self.send_message(messages.connect(self.node.id, settings.ping_interval, settings.ping_timeout))
-
-    def _address(self) -> str:
-        name = self.transport.get_extra_info("peername") if self.transport is not None else None
-        return str(name[0]) if isinstance(name, tuple) else ""
+        if early := self._ws.early():
+            self.data_received(early)
 
     def _frame(self, frame: Frame) -> None:
         if self.stage is Stage.CLOSED:
@@ -191,21 +194,13 @@ class Connection(asyncio.Protocol):
         if not self._within_rate():
             self.close(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.reason)
             return
-        if self._text is self.packed:
-            kinds = ("binary", "text") if self.packed else ("text", "binary")
-            self.close(CloseCode.PROTOCOL_ERROR, f"this connection speaks {kinds[0]} frames, not {kinds[1]} ones")
-            return
         try:
-            message = decode_msgpack(data) if self.packed else decode_json(data)
-            parsed = messages.parse(message)
-        except DecodeError as error:
-            if self._text and not _is_utf8(data):
-                self.close(CloseCode.PROTOCOL_ERROR, "text frames are UTF-8")
-            else:
-                self.send_message(messages.error(str(error), "format"))
+            parsed = read(data, text=self._text, packed=self.packed)
+        except WrongFrame as error:
+            self.close(CloseCode.PROTOCOL_ERROR, str(error))
             return
-        except MessageError as error:
-            self.send_message(messages.error(str(error), error.code, error.id))
+        if isinstance(parsed, dict):
+            self.send_message(parsed)
             return
         match decide(self.stage, self.app, parsed):
             case Answer(message=reply):
@@ -234,16 +229,19 @@ class Connection(asyncio.Protocol):
 
     def stop_reading(self) -> None:
         """Leave further messages in the socket until the handler catches up."""
-        if self.transport is not None:
+        if self.transport is not None and self.stage is not Stage.CLOSED:
+            self.held = True
             self.transport.pause_reading()
 
     def inbox_moved(self, waiting: int) -> None:
         """Read on once the queue is half empty."""
-        if (
-            self.transport is not None
-            and not self.transport.is_closing()
-            and waiting * 2 <= self.node.settings.client_queue
-        ):
+        if self.held and waiting * 2 <= self.node.settings.client_queue:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self.held = False
+        self.heard = self.spoke = self.node.now()  # it was us who did not listen
+        if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
     # What goes out.
@@ -298,14 +296,14 @@ class Connection(asyncio.Protocol):
         else:
             self.write(b"".join([text_frame(body) for body in bodies]))
 
-    async def join(self, channel: str, id_: Any = None, position: Position = NOWHERE) -> None:
+    async def join(self, channel: str) -> None:
         """Enter a channel; once this returns, nothing published there is missed.
 
         Raises:
             ValueError: the name cannot be one, or the client is in too many.
             BrokerUnavailable: Redis did not confirm.
         """
-        await self.node.channels.enter(self, messages.check_channel(channel), id_, position)
+        await self.node.channels.enter(self, messages.check_channel(channel))
 
     async def leave(self, channel: str, reason: str = "left") -> None:
         """Leave a channel; nothing happens to a client that is not in it."""
@@ -315,14 +313,17 @@ class Connection(asyncio.Protocol):
     def ping(self) -> None:
         """Ask whether the client is still there."""
         self.pinged = True
-        self._ws.send_ping(b"")
+        with contextlib.suppress(InvalidState):  # the client is closing
+            self._ws.send_ping(b"")
         self._write_protocol()
 
     def close(self, code: int, reason: str, retry_after: float | None = None) -> None:
-        """Say goodbye and close: for good from code 4500 on, else to come back in `retry_after` seconds."""
-        if self.stage in (Stage.CLOSED, Stage.HANDSHAKE):
+        """Say goodbye and close, once: for good from code 4500 on, else to come back in `retry_after` seconds."""
+        if self.stage is Stage.CLOSED:
+            return  # its last words may still be on their way
+        if self.stage is Stage.HANDSHAKE:
             self.stage = Stage.CLOSED
-            self._abort()
+            self.overdue()
             return
         if code >= CloseCode.LOGIN_REFUSED:
             self.send_message(messages.disconnect(code, reason))
@@ -338,13 +339,13 @@ class Connection(asyncio.Protocol):
     def _closing(self) -> None:
         """From now on nothing is taken or sent, and the client has a while to close its side."""
         self.stage = Stage.CLOSED
+        self._fragments = []
+        if self.held:
+            self._read_on()  # or we would not hear it close its side
         self.node.look_again(self, CLOSE_SECONDS)
 
     def overdue(self) -> None:
-        """End the socket: the client did not close its side in time."""
-        self._abort()
-
-    def _abort(self) -> None:
+        """End the socket at once: the client is too late, or too slow."""
         if self.transport is not None:
             self.transport.abort()
 
@@ -362,11 +363,3 @@ class Connection(asyncio.Protocol):
                 transport.write(data)
             else:
                 transport.close()  # flushes first; a half-closed socket would keep the client waiting
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

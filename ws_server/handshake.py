@@ -1,5 +1,6 @@
 """The HTTP side of a socket: health answers, the upgrade, and who the peer is."""
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ SUBPROTOCOLS = [Subprotocol(SUBPROTOCOL_MSGPACK)]
 SOCKET_PATHS = frozenset({"/", "/ws"})
 FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 
+NOT_HTTP = b"This is no HTTP request; the WebSocket is at /ws.\n"
+NO_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+NO_REQUEST += b"Content-Length: %d\r\n\r\n%b" % (len(NOT_HTTP), NOT_HTTP)
+
 QUIET = logging.getLogger("websockets.server")
 QUIET.setLevel(logging.WARNING)  # it tells of each connection at info
 
@@ -38,13 +43,19 @@ class Handshake:
     refused: CloseCode | None = None
 
 
-def respond(node: "Node", ws: ServerProtocol, address: str, request: Request) -> Handshake:
+def address(transport: asyncio.BaseTransport | None) -> str:
+    """Return the address at the other end of a socket, empty where it has none."""
+    name = transport.get_extra_info("peername") if transport is not None else None
+    return str(name[0]) if isinstance(name, tuple) else ""
+
+
+def respond(node: "Node", ws: ServerProtocol, peer_address: str, request: Request) -> Handshake:
     """Answer the first request on a socket.
 
     Args:
         node: the node that was asked.
         ws: the protocol of this socket.
-        address: the socket's peer address.
+        peer_address: the other end of the socket.
         request: what was asked.
     """
     path = request.path.partition("?")[0]
@@ -52,7 +63,7 @@ def respond(node: "Node", ws: ServerProtocol, address: str, request: Request) ->
         return Handshake(_plain(ws, found.status, found.content_type, found.body))
     if path not in SOCKET_PATHS:
         return Handshake(ws.reject(HTTPStatus.NOT_FOUND, "The WebSocket is at /ws.\n"))
-    peer = _peer(node, address, request.headers)
+    peer = _peer(node, peer_address, request.headers)
     return Handshake(ws.accept(request), peer, _refusal(node, peer, request.headers))
 
 
@@ -71,21 +82,22 @@ def select_subprotocol(_ws: ServerProtocol, offered: Sequence[Subprotocol]) -> S
 
 def _refusal(node: "Node", peer: Peer, headers: Headers) -> CloseCode | None:
     """Say why this socket is closed right after it opened: a client can read a close code, but not an HTTP status."""
+    full = node.full(peer.address)  # first, because it counts the address in
     allowed = node.settings.allowed_origins
     origins = headers.get_all("Origin")
     if allowed and origins and (len(origins) > 1 or origins[0] not in allowed):
         return CloseCode.ORIGIN_REFUSED
-    if node.full(peer.address):
+    if full:
         return CloseCode.NODE_FULL
     if node.draining:
         return CloseCode.DRAINING
     return CloseCode.NODE_FULL if node.too_fast(peer.address) else None
 
 
-def _peer(node: "Node", address: str, headers: Headers) -> Peer:
+def _peer(node: "Node", peer_address: str, headers: Headers) -> Peer:
     forwarded = any(name in headers for name in FORWARDING)
     return Peer(
-        address=client_address(address, headers.get_all("X-Forwarded-For"), node.trusted_proxies),
+        address=client_address(peer_address, headers.get_all("X-Forwarded-For"), node.trusted_proxies),
         forwarded=forwarded,
         origin=_single(headers, "Origin"),
         user_agent=_single(headers, "User-Agent"),

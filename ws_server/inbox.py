@@ -84,12 +84,19 @@ class Inbox:
             self._cut = True
             self._task.cancel()
 
+    def _uncut(self) -> None:
+        task = asyncio.current_task()
+        if self._cut and task is not None:
+            self._cut = False
+            task.uncancel()
+
     async def _run(self) -> None:
         connection = self._connection
         loop = asyncio.get_running_loop()
         try:
             while self._queue:
                 item = self._queue.pop(0)
+                self._uncut()  # the handler before may have swallowed its end
                 self.since = loop.time()
                 await self._guarded(item)
                 connection.inbox_moved(len(self._queue))
@@ -109,11 +116,13 @@ class Inbox:
             self._connection.send_message(messages.error("Try again in a moment", "unavailable", id_))
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if not self._cut or task is None:
+            if self._cut:  # it was ours and meant this one handler; the next message goes on
+                self._uncut()
+                self._failed(item, id_, "ran out of time")
+            elif task is not None and task.cancelling():
                 raise
-            self._cut = False
-            task.uncancel()  # `cut` was ours and meant this one handler; the next message goes on
-            self._failed(item, id_, "ran out of time")
+            else:  # nobody ended us: what the handler waited for was cancelled
+                self._failed(item, id_, "failed")
         except Exception:  # noqa: BLE001 - an author's bug is answered and logged, and the connection lives on
             self._failed(item, id_, "failed")
 
@@ -154,6 +163,7 @@ class Inbox:
             self._connection.send_message({**refusal, "channel": item.channel})
             return
         try:
-            await self._connection.join(item.channel, item.id, item.position)
+            if not await self._connection.node.channels.enter(self._connection, item.channel, item.id, item.position):
+                raise AppError(f"You were taken out of {item.channel} on your way in", code="refused")
         except ValueError as error:
             self._connection.send_message(messages.error(str(error), "limit", item.id))

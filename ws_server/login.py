@@ -1,5 +1,6 @@
 """Login: who is this, may they in, and what they hear from now on."""
 
+import asyncio
 import time
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 log = structlog.get_logger("login")
 
 
+def arriving(user_group: str) -> str:
+    """Return the group of those who log in as a user: they heed its commands, but get no message before `welcome`."""
+    return user_group + " arriving"
+
+
 def start_login(node: "Node", connection: "Connection", login: Login) -> None:
     """Begin a login; what the client sends from now on waits for its end.
 
@@ -46,7 +52,7 @@ def start_login(node: "Node", connection: "Connection", login: Login) -> None:
 async def _log_in(node: "Node", connection: "Connection", app: "App", client: Client, login: Login) -> None:
     """Carry a login out: welcome, or a close with the code that says what the client should do."""
     try:
-        await call(app.login, client, login.raw)
+        await _judge(app, client, login)
         if client.user is None:
             _refuse(node, connection, CloseCode.LOGIN_REFUSED, CloseCode.LOGIN_REFUSED.reason)
         else:
@@ -59,11 +65,28 @@ async def _log_in(node: "Node", connection: "Connection", app: "App", client: Cl
     except Exception:
         log.exception("a login failed", app=app.name)
         _refuse(node, connection, CloseCode.INTERNAL_ERROR, messages.INTERNAL_ERROR)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        log.exception("a login failed", app=app.name)  # nobody ended us: what a hook waited for was cancelled
+        _refuse(node, connection, CloseCode.INTERNAL_ERROR, messages.INTERNAL_ERROR)
     finally:
         if connection.inbox is not None and not connection.inbox.opened:
             node.forget_groups(connection)
             if client.user is not None:  # the app let it in, but it left before its welcome
                 await call(app.disconnect, client)
+
+
+async def _judge(app: "App", client: Client, login: Login) -> None:
+    """Ask the app; a hook that does not come back must not pile up logins for ever."""
+    try:
+        async with asyncio.timeout(app.settings.handler_timeout or None) as patience:
+            await call(app.login, client, login.raw)
+    except TimeoutError:
+        if not patience.expired():
+            raise
+        raise RuntimeError("`login` took longer than `handler-timeout`") from None
 
 
 def _refuse(node: "Node", connection: "Connection", code: int, reason: str) -> None:
@@ -77,12 +100,14 @@ async def _welcome(node: "Node", connection: "Connection", app: "App", client: C
     user_group = node.keys(app).user(user.telegram_id)
     await node.channels.subscriptions.hold(user_group)
     connection.user_group = user_group
+    node.hub.join(arriving(user_group), connection)
     await node.presence.enter(connection, EVERYWHERE)
     await app.recheck_login(client)
     told, coming = await node.channels.rejoin(connection, app, client, login.channels)
     if connection.stage is not Stage.LOGGING_IN:  # it left meanwhile
         return
     token, expires = app.seal_session(user, int(time.time()))
+    node.hub.leave(arriving(user_group), connection)
     node.make_room(user_group)
     connection.limit_to(app.settings.max_message_bytes, app.settings.messages_per_second)
     connection.stage = Stage.READY

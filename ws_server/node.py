@@ -25,7 +25,7 @@ from ws_server.connection import Connection
 from ws_server.hub import Hub
 from ws_server.inbox import GOODBYE, Inbox
 from ws_server.limits import TokenBucket
-from ws_server.login import start_login
+from ws_server.login import arriving, start_login
 from ws_server.metrics import Counts
 from ws_server.presence import EVERYWHERE, Presence
 from ws_server.session import Stage
@@ -115,8 +115,13 @@ class Node:
         """Run `work` as a task of this node, which cancels it at its end at the latest."""
         task = self._loop.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a task of the node failed", exc_info=error)
 
     def keys(self, app: "App") -> AppKeys:
         """Return the Redis names of one of the node's apps."""
@@ -164,12 +169,15 @@ class Node:
 
     def forget_groups(self, connection: Connection) -> None:
         """Take a connection out of all its groups."""
-        if connection.app is None or connection.user_group is None:
+        if connection.app is None:
             return
         for channel in list(connection.channels):
             self.channels.exit(connection, channel)
+        if connection.user_group is None:
+            return
         self.presence.leave(connection, EVERYWHERE)
         self.hub.leave(connection.user_group, connection)
+        self.hub.leave(arriving(connection.user_group), connection)
         self.channels.subscriptions.release(connection.user_group, self.now())
         self.hub.leave(self._keys[connection.app].everyone(), connection)
         connection.user_group = None
@@ -179,10 +187,12 @@ class Node:
         limit = self.settings.max_connections_per_user
         if not limit or self.hub.size(user_group) < limit:
             return
-        members = self.hub.members(user_group)
-        for member in members[: len(members) - limit + 1]:
-            if isinstance(member, Connection):
-                member.close(CloseCode.REPLACED, CloseCode.REPLACED.reason)
+        members = [member for member in self._clients(user_group) if member.stage is Stage.READY]
+        for member in members[: max(0, len(members) - limit + 1)]:
+            member.close(CloseCode.REPLACED, CloseCode.REPLACED.reason)
+
+    def _clients(self, group: str) -> list[Connection]:
+        return [member for member in self.hub.members(group) if isinstance(member, Connection)]
 
     def spread_retry(self) -> float:
         """Return seconds after which a closed client may come back, drawn so that a herd spreads out."""
@@ -222,7 +232,11 @@ class Node:
             await asyncio.sleep(TICK_SECONDS)
             now = self.now()
             for connection in self._wheel.due(now):
-                self._look(connection, now)
+                try:
+                    self._look(connection, now)
+                except Exception:  # a bug with one connection must not leave all the others unwatched
+                    log.exception("a connection could not be looked after")
+                    connection.overdue()
             self.channels.subscriptions.expire(now)
             for inbox in list(self._busy):
                 if inbox.limit and now - inbox.since > inbox.limit:
@@ -238,6 +252,9 @@ class Node:
 
     def _keep_alive(self, connection: Connection, now: float) -> None:
         interval, timeout = self.settings.ping_interval, self.settings.ping_timeout
+        if connection.held:  # its messages wait in the socket, so its silence means nothing
+            self.look_again(connection, interval or TICK_SECONDS)
+            return
         silence, idle = now - connection.heard, self.settings.idle_timeout
         if idle and now - connection.spoke >= idle:
             connection.close(CloseCode.IDLE, CloseCode.IDLE.reason)
@@ -286,14 +303,16 @@ class Node:
         if isinstance(frame, bus_frames.Message):
             self.channels.take(name, frame)
             return
-        for member in self.hub.members(name):
-            if isinstance(member, Connection):
-                self._command(member, frame)
+        for connection in (*self._clients(name), *self._clients(arriving(name))):
+            self._command(connection, frame)
 
     def _command(self, connection: Connection, frame: bus_frames.Frame) -> None:
         match frame:
             case bus_frames.Join(channel=channel):
-                self.spawn(self._join(connection, channel))
+                if connection.stage is Stage.READY:
+                    self.spawn(self._join(connection, channel))
+            case bus_frames.Leave(channel=channel) if connection.stage is Stage.LOGGING_IN:
+                self.channels.exit(connection, channel)  # its welcome will not name the channel
             case bus_frames.Leave(channel=channel, reason=reason):
                 self.spawn(connection.leave(channel, reason))
             case bus_frames.Disconnect(code=code, reason=reason):

@@ -9,10 +9,33 @@ from shared.codec import encode_json, json_to_msgpack
 from ws_server.framing import binary_frame, text_frame
 
 MAX_REASON = 123  # bytes of a close frame's reason, RFC 6455 section 5.5.1
+END_OF_HEAD = b"\r\n\r\n"  # of an HTTP request
 
 
 class Protocol(ServerProtocol):
     """The library's protocol with our close codes: 4503 stands where it would say 1002, 1003, 1007 or 1009."""
+
+    _head = b""  # the last bytes of the request so far
+    _early = b""
+
+    def receive_data(self, data: bytes | bytearray) -> None:
+        """Take bytes; what follows the request waits for our answer, or the library would answer it before."""
+        if self.state is not State.CONNECTING:
+            super().receive_data(data)
+            return
+        seen = self._head + bytes(data)
+        end = seen.find(END_OF_HEAD)
+        if end < 0:
+            self._head = seen[-len(END_OF_HEAD) + 1 :]
+        else:
+            cut = end + len(END_OF_HEAD) - len(self._head)
+            self._head, data, self._early = b"", data[:cut], bytes(data[cut:])
+        super().receive_data(data)
+
+    def early(self) -> bytes:
+        """Return what came with the request, once: to be received after the answer."""
+        early, self._early = self._early, b""
+        return early
 
     def fail(self, code: int, reason: str = "") -> None:
         """Fail the connection: say why in a message, then close for good."""

@@ -21,6 +21,7 @@ from shared.close_codes import CloseCode
 from shared.codec import encode_json
 from shared.history import Reading
 from shared.messages import Position
+from ws_server.catch_up import BESIDE, RESYNC, CatchUp
 from ws_server.session import Stage
 from ws_server.tail import Tail, Verdict
 
@@ -30,34 +31,9 @@ if TYPE_CHECKING:
     from ws_server.connection import Connection
     from ws_server.node import Node
 
-CHUNK_BYTES = 16_384  # of a replay in one write
+RETRY_SECONDS = 1.0  # until a channel that could not be read is read again
 
 log = structlog.get_logger("recovery")
-
-
-@dataclass(slots=True, eq=False)
-class CatchUp:
-    """A client on its way into a channel.
-
-    Attributes:
-        connection: the client's.
-        channel: its name.
-        offset: where the client stands: told in `welcome` or `joined`.
-        recovered: whether it misses nothing; None where it asked for nothing.
-        reason: why not.
-        missed: what it gets from the stream.
-        recorded: what was delivered live meanwhile, offset and finished JSON.
-        size: bytes of that.
-    """
-
-    connection: "Connection"
-    channel: str
-    offset: int = 0
-    recovered: bool | None = None
-    reason: str = ""
-    missed: list[tuple[int, bytes]] = field(default_factory=list)
-    recorded: list[tuple[int, bytes]] = field(default_factory=list)
-    size: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -123,8 +99,8 @@ class Recovery:
         followed = self._followed.get(name)
         if followed is None:
             return
-        for catch_up in list(followed.catching_up.values()):
-            self._record(followed, catch_up, message, message.body)
+        for connection, catch_up in list(followed.catching_up.items()):
+            self._record(followed, connection, catch_up, BESIDE, message.body)
 
     def heal_all(self) -> None:
         """Read on in every channel: messages may have been missed while the bus was away."""
@@ -138,9 +114,7 @@ class Recovery:
 
     async def _heal(self, followed: Followed) -> None:
         tail = followed.tail
-        if tail.healing:
-            return
-        while True:
+        while not tail.healing:
             position = tail.begin()
             try:
                 reading = await history.read(self._bus, followed.keys, followed.channel, position)
@@ -149,97 +123,101 @@ class Recovery:
                 if not isinstance(error, BrokerUnavailable):
                     raise
                 log.warning("a channel could not be read", channel=followed.channel, error=str(error))
-                return  # the bus tells when Redis is back, and then every channel is healed
-            if position >= 0 and reading.verdict != "valid":
-                self._tell_gap(followed, reading)
-            self._deliver(followed, tail.healed(reading))
-            if not tail.gap:
-                return
+                if position < 0:
+                    return  # whoever waits for it is told; the next one tries again
+                await asyncio.sleep(RETRY_SECONDS)
+                reading = None
+            if self._followed.get(followed.name) is not followed:
+                return  # nobody is in the channel any more, or it is followed anew
+            if reading is not None:
+                if position >= 0 and reading.verdict != "valid":
+                    self._tell_gap(followed, reading)
+                self._deliver(followed, tail.healed(reading))
+                if not tail.gap:
+                    return
 
     def _tell_gap(self, followed: Followed, reading: Reading) -> None:
         log.warning("messages were lost to a channel", channel=followed.channel, reason=reading.verdict)
         self.outcomes["node: " + reading.verdict] += 1
         body = encode_json(messages.resync(followed.channel, reading.verdict))
         self._node.hub.deliver(followed.name, body)
-        for catch_up in followed.catching_up.values():
-            catch_up.recorded.append((0, body))
+        for connection, catch_up in list(followed.catching_up.items()):
+            self._record(followed, connection, catch_up, RESYNC, body)
 
     def _deliver(self, followed: Followed, found: Iterable[Message]) -> None:
         for message in found:
-            body = b'%b,"offset":%d}' % (message.body[:-1], message.offset)
+            body = _placed(message.body, message.offset)
             self._node.hub.deliver(followed.name, body, message.exclude, message.policy, message.key)
-            for catch_up in list(followed.catching_up.values()):
-                self._record(followed, catch_up, message, body)
+            for connection, catch_up in list(followed.catching_up.items()):
+                if message.exclude == connection.client_id:
+                    continue
+                if message.policy == "drop" and connection.behind:
+                    self._node.hub.dropped += 1
+                    continue
+                self._record(followed, connection, catch_up, message.offset, body)
 
-    def _record(self, followed: Followed, catch_up: CatchUp, message: Message, body: bytes) -> None:
-        if message.exclude == catch_up.connection.client_id:
-            return
-        if message.policy == "drop" and catch_up.connection.behind:
-            self._node.hub.dropped += 1
-            return
-        catch_up.recorded.append((message.offset, body))
-        catch_up.size += len(body)
-        limit = self._node.settings.recovery_max_bytes
-        if limit and catch_up.size > limit:
-            del followed.catching_up[catch_up.connection]
-            catch_up.connection.close(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
+    def _record(
+        self, followed: Followed, connection: "Connection", catch_up: CatchUp, offset: int, body: bytes
+    ) -> None:
+        if not catch_up.record(offset, body):
+            del followed.catching_up[connection]
+            connection.close(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
 
     # Clients.
 
+    def coming(self, name: str, connection: "Connection") -> CatchUp | None:
+        """Return how far a client is that is still being brought into the channel."""
+        followed = self._followed.get(name)
+        return followed.catching_up.get(connection) if followed is not None else None
+
+    def last(self, name: str) -> int:
+        """Return where this node stands in a channel it follows."""
+        return self._followed[name].tail.last or 0
+
     async def prepare(self, name: str, connection: "Connection", channel: str, position: Position) -> CatchUp:
         """Find out what a client missed; from now on what it must not miss is recorded.
+
+        When `coming` gives something else afterwards, the client left the channel meanwhile.
 
         Raises:
             BrokerUnavailable: Redis did not answer.
         """
         followed = self._followed[name]
-        catch_up = followed.catching_up[connection] = CatchUp(connection, channel)
-        if position.offset is not None:
-            try:
-                await self._read(followed, catch_up, position.offset)
-            except BaseException:
-                followed.catching_up.pop(connection, None)
-                raise
-        if not catch_up.recovered:
-            catch_up.offset = followed.tail.last or 0
-            catch_up.recorded.clear()
+        catch_up = followed.catching_up[connection] = CatchUp(channel, self._node.settings.recovery_max_bytes)
+        if position.offset is None:
+            catch_up.begin_here(followed.tail.last or 0)
+            return catch_up
+        try:
+            await self._read(followed, catch_up, position.offset)
+        except BaseException:
+            if self.coming(name, connection) is catch_up:
+                del followed.catching_up[connection]
+            raise
         return catch_up
 
     async def _read(self, followed: Followed, catch_up: CatchUp, position: int) -> None:
         limit = self._node.settings.recovery_max_bytes
         reading = await history.read(self._bus, followed.keys, followed.channel, position, max_bytes=limit)
-        catch_up.recovered = reading.verdict == "valid"
-        self.outcomes["recovered" if catch_up.recovered else reading.verdict] += 1
-        if not catch_up.recovered:
-            catch_up.reason = reading.verdict
-            return
-        # What is newer than where the node stands comes to the group, live or healed.
         here = followed.tail.last or 0
-        catch_up.offset = position
-        catch_up.missed = [
-            (entry.offset, b'%b,"offset":%d}' % (entry.body[:-1], entry.offset))
-            for entry in reading.entries
-            if entry.offset <= here
-        ]
+        if reading.verdict == "valid":
+            self.outcomes["recovered"] += 1
+            catch_up.begin(
+                position, here, ((entry.offset, _placed(entry.body, entry.offset)) for entry in reading.entries)
+            )
+        else:
+            self.outcomes[reading.verdict] += 1
+            catch_up.begin_here(here, reading.verdict)
 
-    async def finish(self, name: str, catch_up: CatchUp) -> None:
+    async def finish(self, name: str, connection: "Connection", catch_up: CatchUp) -> None:
         """Send what was missed at the pace of the socket, then let the client into the group."""
-        followed, connection = self._followed.get(name), catch_up.connection
-        sent = catch_up.offset
-        batch = catch_up.missed
-        while followed is not None and followed.catching_up.get(connection) is catch_up:
-            if not batch:
-                batch, catch_up.recorded, catch_up.size = catch_up.recorded, [], 0
-            batch = [item for item in batch if item[0] > sent or item[0] == 0]
-            if not batch:
-                del followed.catching_up[connection]
-                if connection.stage is Stage.READY and catch_up.channel in connection.channels:
+        while self.coming(name, connection) is catch_up:
+            chunk = catch_up.take()
+            if not chunk:
+                self.leave(name, connection)
+                if connection.stage is not Stage.CLOSED and catch_up.channel in connection.channels:
                     self._node.hub.join(name, connection)
                 return
-            count = _chunk(batch)
-            connection.send_all(body for _, body in batch[:count])
-            sent = max(sent, batch[count - 1][0])
-            batch = batch[count:]
+            connection.send_all(chunk)
             if connection.pace is not None:
                 await connection.pace.drained()
 
@@ -250,11 +228,6 @@ class Recovery:
             followed.catching_up.pop(connection, None)
 
 
-def _chunk(batch: list[tuple[int, bytes]]) -> int:
-    """Return how many of the first messages make one write."""
-    size = 0
-    for count, (_, body) in enumerate(batch, 1):
-        size += len(body)
-        if size >= CHUNK_BYTES:
-            return count
-    return len(batch)
+def _placed(body: bytes, offset: int) -> bytes:
+    """Write an offset into finished JSON."""
+    return b'%b,"offset":%d}' % (body[:-1], offset)
