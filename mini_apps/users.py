@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Users", "display_name", "mark_admin"]
 
 REMEMBER_SECONDS = 60.0
+READ_TOGETHER = 500  # users of one query
 REMEMBER_USERS = 50_000  # about 20 MB; the longest unused goes first
 
 
@@ -35,8 +37,20 @@ class Row:
     until: float
 
 
+@dataclass(slots=True)
+class Answer:
+    """What became of one lookup in the database."""
+
+    done: bool = False
+    row: Row | None = None
+    error: Exception | None = None
+
+
 class Users:
     """Finds and makes users.
+
+    Lookups that come while one is under way wait and leave together as one query: when a node starts and everybody
+    comes back, a query for each user would be most of the work of a login.
 
     Args:
         database: where they are kept.
@@ -46,6 +60,8 @@ class Users:
         self._database = database
         self._rows: OrderedDict[int, Row] = OrderedDict()
         self._locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+        self._wanted: dict[int, Answer] = {}  # at most one for each login under way
+        self._reading: asyncio.Event | None = None  # set when the query under way is over
 
     async def get(self, telegram_id: int, name: str | None = None) -> User:
         """Find a user, or make one.
@@ -98,10 +114,38 @@ class Users:
             self._rows.popitem(last=False)
 
     async def _read(self, telegram_id: int) -> Row | None:
-        wanted = select(User.id, User.name, User.is_admin).where(User.telegram_id == telegram_id)
-        async with self._database.session() as session:
-            found = (await session.execute(wanted)).one_or_none()
-        return None if found is None else Row(found.id, found.name, found.is_admin, _soon())
+        answer = self._wanted[telegram_id] = Answer()  # the user's lock is held, so there is no other
+        try:
+            while not answer.done:
+                if self._reading is not None:
+                    await self._reading.wait()
+                else:
+                    await self._read_wanted()
+        finally:
+            del self._wanted[telegram_id]
+        if answer.error is not None:
+            raise answer.error
+        return answer.row
+
+    async def _read_wanted(self) -> None:
+        """Answer what is wanted by now; if this is cancelled, one of those who wait asks again."""
+        self._reading = asyncio.Event()
+        waiting = ((id_, answer) for id_, answer in self._wanted.items() if not answer.done)
+        answers = dict(islice(waiting, READ_TOGETHER))
+        wanted = select(User.telegram_id, User.id, User.name, User.is_admin).where(User.telegram_id.in_(answers))
+        try:
+            async with self._database.session() as session:
+                for found in await session.execute(wanted):
+                    answers[found.telegram_id].row = Row(found.id, found.name, found.is_admin, _soon())
+        except Exception as error:  # noqa: BLE001 - raised by each lookup it is the answer to
+            for answer in answers.values():
+                answer.error, answer.done = error, True
+        else:
+            for answer in answers.values():
+                answer.done = True
+        finally:
+            self._reading.set()
+            self._reading = None
 
     async def _insert(self, telegram_id: int, name: str) -> Row:
         user = User(telegram_id=telegram_id, name=name, is_admin=False)

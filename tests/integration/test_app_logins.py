@@ -218,6 +218,38 @@ async def test_one_read_a_minute_and_no_write_when_nothing_changed(app: App, mes
         assert (await session.scalars(select(User.name))).one() == "Ada King"
 
 
+async def test_lookups_that_come_together_are_few_reads_and_one_that_gives_up_harms_no_other(
+    mesh: Mesh, app: App
+) -> None:
+    async with app.db() as session:
+        session.add_all(User(telegram_id=id_, name=f"N{id_}") for id_ in range(5000, 5100))
+        await session.commit()
+    reads: list[str] = []
+    event.listen(
+        mesh.database.engine.sync_engine,
+        "before_cursor_execute",
+        lambda _c, _cur, statement, *_: reads.append(statement),
+    )
+    lookups = [asyncio.create_task(mesh.users.get(id_)) for id_ in range(5000, 5100)]
+    await asyncio.sleep(0)
+    lookups[0].cancel()  # the one that asks for all
+    found = await asyncio.gather(*lookups, return_exceptions=True)
+    assert isinstance(found[0], asyncio.CancelledError)
+    assert [user.name for user in found[1:]] == [f"N{id_}" for id_ in range(5001, 5100)]
+    assert len(reads) <= 3
+
+
+async def test_a_database_that_fails_fails_every_lookup_and_the_next_works(mesh: Mesh, app: App) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("no database now")
+
+    event.listen(mesh.database.engine.sync_engine, "before_cursor_execute", fail)
+    found = await asyncio.gather(*(mesh.users.find(id_) for id_ in range(20)), return_exceptions=True)
+    assert all(isinstance(one, RuntimeError) for one in found)
+    event.remove(mesh.database.engine.sync_engine, "before_cursor_execute", fail)
+    assert (await mesh.users.get(1, "N")).name == "N"
+
+
 async def test_two_nodes_meet_a_new_user_at_once(mesh: Mesh, app: App) -> None:
     async with open_mesh(mesh.settings, "ws-2") as other_mesh:
         other = await bound(App, other_mesh, "counter")
