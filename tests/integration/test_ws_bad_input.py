@@ -261,3 +261,54 @@ async def test_clients_stay_while_redis_is_away_and_logins_are_told_to_wait(
             await ada.receive("clicks")
     finally:
         await cluster.aclose()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /ws HTTP/1.1\r\nHost: x\r\n\r\n", 426),
+        (b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+        (b"POST /ws HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (b"\x16\x03\x01 a TLS hello\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+        (b"GET /ws HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(500)) + b"\r\n", 431),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n", 414),
+    ],
+)
+async def test_what_is_no_handshake_gets_a_status(node: RunningNode, request_: bytes, status: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.process.port)
+    writer.write(request_)
+    async with asyncio.timeout(20):
+        answer = await reader.readline()
+    assert answer.startswith(b"HTTP/1.1 %d " % status), answer
+    writer.close()
+
+
+async def test_what_comes_with_the_handshake_is_answered_after_it(node: RunningNode) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", node.process.port)
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        + Frame(Opcode.PING, b"early").serialize(mask=True)
+    )
+    async with asyncio.timeout(20):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+        assert b"early" in await reader.readuntil(b"early")
+    writer.close()
+
+
+async def test_hundreds_of_sockets_that_never_log_in_leave_nothing(cluster: Cluster) -> None:
+    node = await cluster.node("ws-9", WS__LOGIN_TIMEOUT="1")
+    async with node.user(1) as other:
+        idle = [await asyncio.open_connection("127.0.0.1", node.process.port) for _ in range(300)]
+        await other.send(type="echo", value=1, id=1)
+        await other.receive("reply", id=1)
+        async with asyncio.timeout(20):
+            assert all([await reader.read() == b"" for reader, _ in idle])
+        for _, writer in idle:
+            writer.close()
+
+        async def alone() -> bool:
+            return "mini_apps_ws_connections 2.0" in await asyncio.to_thread(_metrics, node)  # and the one that asks
+
+        await eventually(alone, what="the idle sockets being gone")
