@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from shared.close_codes import CloseCode
+from shared.close_codes import CloseCode, check_code
 from shared.codec import encode_json
 from shared.messages import check_app_message, check_channel
 
@@ -117,5 +117,8 @@ class Client:
         Args:
             code: from 4500 on the client stays away, otherwise it comes back by itself.
             reason: short, for the client.
+
+        Raises:
+            ValueError: the code cannot be sent.
         """
-        self._link.close(code, reason)
+        self._link.close(check_code(code), reason)

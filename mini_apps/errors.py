@@ -5,7 +5,7 @@ Exception
 └── LoginRefused    this client may not come in; becomes a close for good
 """
 
-from shared.close_codes import CloseCode
+from shared.close_codes import CloseCode, check_code
 
 __all__ = ["AppError", "LoginRefused"]
 
@@ -29,9 +29,12 @@ class LoginRefused(Exception):
     Args:
         reason: machine-readable and short, as the client is told: `hash`, `expired`, `session`, `banned`, …
         code: the close code; from 4500 on the client stays away.
+
+    Raises:
+        ValueError: the code cannot be sent.
     """
 
     def __init__(self, reason: str = CloseCode.LOGIN_REFUSED.reason, *, code: int = CloseCode.LOGIN_REFUSED) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.code = code
+        self.code = check_code(code)

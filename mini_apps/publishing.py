@@ -10,7 +10,7 @@ from mini_apps.channels import Channel, options_of
 from mini_apps.grants import revoke
 from shared import history, presence
 from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Message, Signal, pack
-from shared.close_codes import CloseCode
+from shared.close_codes import CloseCode, check_code
 from shared.codec import decode_json, encode_json
 from shared.messages import check_app_message, check_channel
 
@@ -207,9 +207,10 @@ class Publishing(BoundApp):
             reason: short, for the client.
 
         Raises:
+            ValueError: the code cannot be sent.
             BrokerUnavailable: Redis did not confirm it.
         """
-        await self._publish(self.keys.user(_id(user)), Disconnect(int(code), reason))
+        await self._publish(self.keys.user(_id(user)), Disconnect(check_code(code), reason))
 
     async def ban(self, user: "User | int", /) -> None:
         """Keep a user out from now on: clients are closed, logins refused, updates of the bot dropped.

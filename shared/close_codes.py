@@ -43,3 +43,18 @@ class CloseCode(IntEnum):
 
 
 FIRST_FATAL = 4500
+
+SENDABLE = (range(1000, 1004), range(1007, 1015), range(3000, 5000))  # RFC 6455, section 7.4
+
+
+def check_code(code: int) -> int:
+    """Return a close code that can be sent.
+
+    Raises:
+        ValueError: it cannot; the text names those for apps.
+    """
+    if not any(code in codes for codes in SENDABLE):
+        raise ValueError(
+            f"{int(code)} is no close code: take 1000, 4000 to 4499 (come back) or 4500 to 4999 (stay away)"
+        )
+    return int(code)

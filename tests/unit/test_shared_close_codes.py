@@ -3,7 +3,11 @@
 import re
 from pathlib import Path
 
-from shared.close_codes import CloseCode
+import pytest
+from websockets.exceptions import ProtocolError
+from websockets.frames import Close
+
+from shared.close_codes import CloseCode, check_code
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 
@@ -29,3 +33,17 @@ def test_codes_are_codes_that_can_happen() -> None:
 def test_the_documentation_has_the_same_table() -> None:
     rows = re.findall(r"^\| (\d{4}) \| (\w+) \|", PROTOCOL.read_text(), re.MULTILINE)
     assert [(int(code), name) for code, name in rows] == [(int(code), code.name) for code in CloseCode]
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 3000, 4000, 4499, 4500, 4999])
+def test_codes_that_can_be_sent(code: int) -> None:
+    assert check_code(code) == code
+    Close(code, "").serialize()
+
+
+@pytest.mark.parametrize("code", [0, 5, 999, 1004, 1005, 1006, 1015, 2000, 5000, 99999])
+def test_codes_that_cannot_be_sent_are_refused_where_they_are_given(code: int) -> None:
+    with pytest.raises(ValueError, match=f"^{code} is no close code"):
+        check_code(code)
+    with pytest.raises(ProtocolError):
+        Close(code, "").serialize()
