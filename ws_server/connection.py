@@ -18,12 +18,11 @@ from websockets.protocol import State
 
 from shared import messages
 from shared.close_codes import CloseCode
-from shared.codec import encode_json, json_to_msgpack
+from shared.codec import encode_json
 from ws_server import handshake
-from ws_server.framing import binary_frame, text_frame
 from ws_server.limits import TokenBucket
 from ws_server.pacing import Pace, tell_when_behind
-from ws_server.protocol import Protocol, short_reason
+from ws_server.protocol import DEFLATE, Protocol, short_reason
 from ws_server.reading import WrongFrame, read
 from ws_server.session import Answer, Enqueue, Nothing, Stage, StartLogin, decide
 
@@ -53,6 +52,7 @@ class Connection(asyncio.Protocol):
         self.node = node
         self._ws = Protocol(
             max_size=node.max_message_bytes or None,
+            extensions=[DEFLATE] if node.settings.compression else None,
             subprotocols=handshake.SUBPROTOCOLS,
             select_subprotocol=handshake.select_subprotocol,
             logger=handshake.QUIET,
@@ -261,7 +261,7 @@ class Connection(asyncio.Protocol):
         """Send finished JSON to this client; what is sent in one loop turn leaves in one write."""
         if self.stage is Stage.CLOSED:
             return
-        frame = binary_frame(json_to_msgpack(body)) if self.packed else text_frame(body)
+        frame = self._ws.frame(body)
         counts = self.node.counts
         counts.messages_out += 1
         counts.bytes_out += len(frame)
@@ -291,10 +291,7 @@ class Connection(asyncio.Protocol):
     def send_all(self, bodies: Iterable[bytes]) -> None:
         """Send several finished messages in one write, now."""
         self.flush()
-        if self.packed:
-            self.write(b"".join([binary_frame(json_to_msgpack(body)) for body in bodies]))
-        else:
-            self.write(b"".join([text_frame(body) for body in bodies]))
+        self.write(b"".join([self._ws.frame(body) for body in bodies]))
 
     async def join(self, channel: str) -> None:
         """Enter a channel; once this returns, nothing published there is missed.

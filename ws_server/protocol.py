@@ -1,5 +1,7 @@
 """The WebSocket protocol of the library, with our close codes."""
 
+from websockets.extensions.permessage_deflate import ServerPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
@@ -8,6 +10,14 @@ from shared.close_codes import CloseCode
 from shared.codec import encode_json, json_to_msgpack
 from ws_server.framing import binary_frame, text_frame
 
+# Neither side keeps a dictionary between messages: that would cost hundreds of kilobytes a connection.
+DEFLATE = ServerPerMessageDeflateFactory(
+    server_no_context_takeover=True,
+    client_no_context_takeover=True,
+    server_max_window_bits=12,
+    compress_settings={"memLevel": 5},
+)
+COMPRESSED_FROM = 1024  # bytes; shorter messages gain little
 MAX_REASON = 123  # bytes of a close frame's reason, RFC 6455 section 5.5.1
 END_OF_HEAD = b"\r\n\r\n"  # of an HTTP request
 
@@ -37,12 +47,24 @@ class Protocol(ServerProtocol):
         early, self._early = self._early, b""
         return early
 
+    def frame(self, body: bytes) -> bytes:
+        """Return a whole frame around finished JSON for this client alone, compressed where that was agreed and pays.
+
+        What goes to many is made once for all and stays uncompressed, which RFC 7692 (section 6) leaves to the sender.
+        """
+        packed = self.subprotocol is not None
+        if packed:
+            body = json_to_msgpack(body)
+        if self.extensions and len(body) >= COMPRESSED_FROM:
+            frame = Frame(Opcode.BINARY if packed else Opcode.TEXT, body)
+            return frame.serialize(mask=False, extensions=self.extensions)
+        return binary_frame(body) if packed else text_frame(body)
+
     def fail(self, code: int, reason: str = "") -> None:
         """Fail the connection: say why in a message, then close for good."""
         if self.state is State.OPEN and code != CloseCode.ABNORMAL:
             body = encode_json(messages.disconnect(CloseCode.PROTOCOL_ERROR, reason))
-            packed = self.subprotocol == messages.SUBPROTOCOL_MSGPACK
-            self.writes.append(binary_frame(json_to_msgpack(body)) if packed else text_frame(body))
+            self.writes.append(self.frame(body))
             code = CloseCode.PROTOCOL_ERROR
         super().fail(code, short_reason(reason))
 

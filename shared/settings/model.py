@@ -115,6 +115,10 @@ class WsSettings(WsAppSettings):
     accepts_per_second: Limit = setting(0, "New connections of one node in a second, with a burst of twice that.")
     connects_per_minute: Limit = setting(0, "New connections of one network address in a minute.")
     send_buffer_bytes: Limit = setting(1_048_576, "Bytes that may wait for one slow client before it is cut off.")
+    compression: bool = setting(
+        default=False,
+        meaning="Whether permessage-deflate is agreed to: for what clients send and long messages to one.",
+    )
     client_queue: Limit = setting(64, "Messages waiting for one client's handler; then its socket is not read.")
     login_timeout: Seconds = setting(10, "How long a connection may live without a login.")
     idle_timeout: Seconds = setting(0, "How long a client may send nothing but signs of life.")

@@ -240,7 +240,7 @@ async def _system(valkey: EmbeddedValkey, prefix: str, folder: Path) -> AsyncIte
         }
         cluster = Cluster(folder, valkey.url, prefix, **more)
         stack.push_async_callback(cluster.aclose)
-        settings = load(None, {f"MINI_APPS__{key}": value for key, value in cluster._settings.items()})
+        settings = load(None, {f"MINI_APPS__{key}": value for key, value in cluster.settings.items()})
         await stack.enter_async_context(_served(worker.serve, "bot", settings))
         process = await stack.enter_async_context(_served(gateway.serve, "gateway", settings))
         yield System(cluster, telegram, settings, f"http://127.0.0.1:{process.port or await _port(valkey, settings)}")
