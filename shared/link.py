@@ -128,6 +128,7 @@ class Link(asyncio.Protocol):
             return
         if isinstance(reply, hiredis.ReplyError):
             future.set_exception(CommandRefused(str(reply)))
+            future.exception()  # of several sent together, only the first refusal finds somebody who waits
         else:
             future.set_result(reply)
 

@@ -1,6 +1,7 @@
 """The bus on a real server: order, batches, confirmations, and what happens when the server goes."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -231,3 +232,14 @@ async def test_a_refused_heartbeat_leaves_no_warning(own_broker: Broker, caplog:
         await own_broker.client.execute_command("ACL", "SETUSER", "default", "+publish")
         await eventually(lambda: bus.trouble() is None)
     assert "never retrieved" not in caplog.text
+
+
+async def test_several_refused_commands_leave_no_warning_behind(broker: Broker) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with Bus(broker, "n1") as bus:
+        with pytest.raises(BrokerUnavailable, match="refused"):
+            await bus.calls(("NOSUCH",), ("NOSUCH",), ("NOSUCH",))
+        await bus.call("PING")
+        gc.collect()
+    assert told == []
