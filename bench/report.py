@@ -110,7 +110,7 @@ def _about(found: Mapping[str, Any]) -> str:
     peers = ", ".join(f"{name} {version}" for name, version in found["peers"].items())
     cores = "one server core, load and broker on another"
     lines = [
-        f"Measured {found['date']} at commit {found['commit']}, medians over {found['repeat']} times, {cores}.",
+        f"Measured {found['date']} at commit {found['commit']}; medians, repetitions: {found['repeat']}; {cores}.",
         f"Machine: {box['cpu']}, {box['cores']} cores, Linux {box['kernel']}, Python {box['python']}.",
         f"Peers: {peers or 'none'}.",
     ]
