@@ -131,6 +131,7 @@ class InitData:
         return {**self.fields, **{name: value for name, value in objects.items() if value is not None}}
 
 
+@lru_cache(maxsize=256)  # asked for at each login
 def webapp_key(token: str) -> bytes:
     """Derive the key that init data is signed with, 32 bytes.
 

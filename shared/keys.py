@@ -121,13 +121,17 @@ class Keys:
 
     def __init__(self, prefix: str) -> None:
         self.prefix = prefix
+        self._apps: dict[str, AppKeys] = {}
         self.nodes = f"{prefix}:_:nodes"
         self.tables = f"{prefix}:_:{{tables}}:lease"
         self.tables_fence = f"{prefix}:_:{{tables}}:fence"
 
     def app(self, name: str) -> AppKeys:
-        """Return the names of one app."""
-        return AppKeys(self.prefix, name)
+        """Return the names of one app; made once, since every publish asks."""
+        found = self._apps.get(name)
+        if found is None:
+            found = self._apps[name] = AppKeys(self.prefix, name)
+        return found
 
     def node(self, node_id: str) -> str:
         """Return the hash that describes a live process."""
