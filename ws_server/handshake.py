@@ -82,7 +82,7 @@ def select_subprotocol(_ws: ServerProtocol, offered: Sequence[Subprotocol]) -> S
 
 def _refusal(node: "Node", peer: Peer, headers: Headers) -> CloseCode | None:
     """Say why this socket is closed right after it opened: a client can read a close code, but not an HTTP status."""
-    full = node.full(peer.address)  # first, because it counts the address in
+    full = node.admission.full(peer.address, len(node.connections))  # first, because it counts the address in
     allowed = node.settings.allowed_origins
     origins = headers.get_all("Origin")
     if allowed and origins and (len(origins) > 1 or origins[0] not in allowed):
@@ -91,7 +91,7 @@ def _refusal(node: "Node", peer: Peer, headers: Headers) -> CloseCode | None:
         return CloseCode.NODE_FULL
     if node.draining:
         return CloseCode.DRAINING
-    return CloseCode.NODE_FULL if node.too_fast(peer.address) else None
+    return CloseCode.NODE_FULL if node.admission.too_fast(peer.address, node.now()) else None
 
 
 def _peer(node: "Node", peer_address: str, headers: Headers) -> Peer:

@@ -3,7 +3,6 @@
 import asyncio
 import math
 import random
-from collections import Counter
 from collections.abc import Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +11,18 @@ from redis.exceptions import RedisError
 
 from mini_apps.users import mark_admin
 from shared import bus_frames, messages
-from shared.addresses import limit_key, parse_networks
+from shared.addresses import parse_networks
 from shared.broker import UNREACHABLE, Broker, BrokerUnavailable
 from shared.bus import Bus
 from shared.close_codes import CloseCode
 from shared.keys import AppKeys
 from shared.lifecycle import Process
 from shared.messages import AppMessage, Login, Subscribe, Unsubscribe
-from shared.rate_limit import RateLimit
+from ws_server.admission import Admission
 from ws_server.channels import Channels
 from ws_server.connection import Connection
 from ws_server.hub import Hub
 from ws_server.inbox import GOODBYE, Inbox
-from ws_server.limits import TokenBucket
 from ws_server.login import arriving, start_login
 from ws_server.metrics import Counts
 from ws_server.presence import EVERYWHERE, Presence
@@ -65,6 +63,7 @@ class Node:
         self.draining = False
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time
+        self.admission = Admission(self.settings, self.now())
         self.hub = Hub(self._loop.call_soon)
         self.channels: Channels
         self.signals: list[Signals] = []
@@ -73,11 +72,8 @@ class Node:
         self._busy: set[Inbox] = set()
         self._unwritten: list[Connection] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._addresses: Counter[str] = Counter()
         self._keys: dict[str, AppKeys] = {}
         self._quiet = asyncio.Event()
-        self._accepts = TokenBucket(self.settings.accepts_per_second, self.now())
-        self._connects = RateLimit(self.settings.connects_per_minute)
 
     async def serve(self, apps: "dict[str, App]", bus: Bus) -> None:
         """Hear the broadcasts of `apps`; from now on sockets may come.
@@ -133,35 +129,18 @@ class Node:
         """Take a new socket into account; one far over the node's capacity does not even get a handshake."""
         self.counts.accepted += 1
         self.connections.add(connection)
-        limit = self.settings.max_connections
-        if limit and len(self.connections) > limit + limit // 10 + 64:
+        if self.admission.beyond_reason(len(self.connections)):
             connection.overdue()
             return
         if self.settings.login_timeout:
             self.look_again(connection, self.settings.login_timeout)
 
-    def full(self, address: str) -> bool:
-        """Whether a socket of `address`, already counted in, is one too many."""
-        limit, each = self.settings.max_connections, self.settings.max_connections_per_address
-        key = limit_key(address) if each else ""
-        if each:
-            self._addresses[key] += 1
-        return bool((limit and len(self.connections) > limit) or (each and self._addresses[key] > each))
-
-    def too_fast(self, address: str) -> bool:
-        """Whether a new socket of `address` is one too many in this second or minute."""
-        now = self.now()
-        return self._connects.take(limit_key(address), now) > 0 or not self._accepts.take(now)
-
     def lost(self, connection: Connection) -> None:
         """Forget a socket that is gone; its app hears of it after the messages that came before."""
         self.connections.discard(connection)
         self._wheel.remove(connection.slot, connection)
-        if connection.peer is not None and self.settings.max_connections_per_address:
-            address = limit_key(connection.peer.address)
-            self._addresses[address] -= 1
-            if self._addresses[address] <= 0:
-                del self._addresses[address]
+        if connection.peer is not None:
+            self.admission.left(connection.peer.address)
         if connection.inbox is not None and connection.inbox.opened:
             self.forget_groups(connection)
             connection.inbox.put(GOODBYE)

@@ -26,12 +26,12 @@ class Subscriptions:
         self._deliver = deliver
         self._gone = gone
         self._holds: dict[str, int] = {}
-        self._confirmed: dict[str, asyncio.Task[None]] = {}
+        self._heard: dict[str, asyncio.Task[None] | None] = {}  # None once Redis confirmed
         self._lingering: dict[str, float] = {}
 
     def __len__(self) -> int:
         """Return how many bus channels this node hears."""
-        return len(self._confirmed)
+        return len(self._heard)
 
     async def hold(self, name: str) -> None:
         """Hear `name` from when this returns until `release`.
@@ -41,17 +41,21 @@ class Subscriptions:
         """
         self._holds[name] = self._holds.get(name, 0) + 1
         self._lingering.pop(name, None)
-        task = self._confirmed.get(name)
-        if task is None:
+        if name not in self._heard:
             subscribing = self._bus.subscribe(name, partial(self._deliver, name))
-            task = self._confirmed[name] = asyncio.create_task(subscribing, name=f"subscribe {name}")
+            self._heard[name] = asyncio.create_task(subscribing, name=f"subscribe {name}")
+        task = self._heard[name]
+        if task is None:
+            return
         try:
             await asyncio.shield(task)  # others may wait for the same confirmation
         except BaseException:
-            if task.done() and self._confirmed.get(name) is task and (task.cancelled() or task.exception()):
-                del self._confirmed[name]
+            if task.done() and self._heard.get(name) is task and (task.cancelled() or task.exception()):
+                del self._heard[name]
             self.release(name, 0.0)
             raise
+        if self._heard.get(name) is task:
+            self._heard[name] = None
 
     def release(self, name: str, now: float) -> None:
         """Give one hold up; `now` in seconds of a monotonic clock."""
@@ -60,20 +64,22 @@ class Subscriptions:
             self._holds[name] = holds
             return
         self._holds.pop(name, None)
-        if name in self._confirmed:
+        if name in self._heard:
             self._lingering[name] = now + LINGER_SECONDS
 
     def expire(self, now: float) -> None:
         """Unsubscribe from what nobody has needed for a while."""
         for name in [name for name, until in self._lingering.items() if until <= now]:
             del self._lingering[name]
-            self._confirmed.pop(name).cancel()
+            if task := self._heard.pop(name):
+                task.cancel()
             self._bus.unsubscribe(name)
             self._gone(name)
 
     async def aclose(self) -> None:
         """Cancel what is still being subscribed."""
-        tasks, self._confirmed = list(self._confirmed.values()), {}
+        tasks = [task for task in self._heard.values() if task is not None]
+        self._heard = {}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
