@@ -4,6 +4,9 @@ An entry's offset is `max(last + 1, server time in µs)`: it never repeats and n
 message carries `prev`, the offset before it. A position is valid if it is the last offset, a kept entry, or the `prev`
 of the oldest kept one; so a failover that lost entries can never look like a recovery.
 
+Two different messages can get the same offset only if a failover loses the first and both servers numbered them in the
+same microsecond, or both had clocks behind the last offset; with clocks that agree within seconds neither happens.
+
 Guarantee: who holds a valid position and reads on from it misses nothing and gets nothing twice; for any other position
 the answer says that there is a gap, and why.
 """

@@ -6,12 +6,19 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mini_apps.embedded import EmbeddedValkey
 from shared.broker import Broker
 from shared.settings import load
 
 _numbers = itertools.count(1)
+
+
+# At a desk each run tries new examples; in CI the same ones, so that a red run is about the change.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
