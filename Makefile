@@ -3,6 +3,8 @@ PORT ?= 8080
 REPEAT ?= 3
 APP ?= examples.counter.app:Counter
 TESTS ?=
+# One more than there are cores: half of the time a test waits for another process. At most 5.
+WORKERS ?= $(shell c=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); [ $$c -gt 4 ] && c=4; expr $$c + 1)
 PACKAGES := shared mini_apps gateway bot_worker ws_server sandbox examples
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -19,7 +21,7 @@ run: ## Start everything on this machine, with a local Telegram, and say which p
 
 test: ## Run all tests (brings Chromium for the browser tests where it may)
 	@sh tools/environment.sh test
-	@chromium=$$(sh tools/chromium.sh) && CHROMIUM="$$chromium" .venv/bin/python -m pytest -n auto --maxprocesses 4 --dist loadgroup $(TESTS)
+	@chromium=$$(sh tools/chromium.sh) && CHROMIUM="$$chromium" .venv/bin/python -m pytest -n $(WORKERS) --dist loadgroup $(TESTS)
 
 lint: ## Check style with ruff
 	@sh tools/environment.sh test
