@@ -39,16 +39,29 @@ def client_address(peer: str | None, forwarded: Iterable[str], trusted: Sequence
         An address in its shortest form (IPv4 where it was mapped into IPv6), or what `peer` was if that is none. A hop
         that is no address ends the walk: what stands left of it was not checked by anybody.
     """
+    hops = [hop for value in forwarded for hop in value.split(",")]
+    if not hops:
+        return _shortest(peer or "")
     found = _parse(peer or "")
     if found is None:
         return peer or ""
-    hops = [hop for value in forwarded for hop in value.split(",")]
-    while _is_trusted(found, trusted) and hops:
+    while _lies_in(found, trusted) and hops:
         before = _parse(hops.pop())
         if before is None:
             break
         found = before
     return str(found)
+
+
+def is_within(address: str, networks: Sequence[Network]) -> bool:
+    """Tell whether an address lies in one of the networks; what is no address lies in none.
+
+    Args:
+        address: as `client_address` gives it.
+        networks: to look in.
+    """
+    found = _parse(address)
+    return found is not None and _lies_in(found, networks)
 
 
 def limit_key(address: str) -> str:
@@ -61,8 +74,14 @@ def limit_key(address: str) -> str:
     return str(ip_network((found, SITE_BITS), strict=False)) if isinstance(found, IPv6Address) else address
 
 
-def _is_trusted(address: Address, trusted: Sequence[Network]) -> bool:
-    return any(address in network for network in trusted)
+def _lies_in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+@lru_cache(maxsize=4096)
+def _shortest(text: str) -> str:
+    found = _parse(text)
+    return text if found is None else str(found)
 
 
 @lru_cache(maxsize=4096)

@@ -6,35 +6,37 @@ code that knows whether a repeat is safe.
 
 import asyncio
 import contextlib
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
-from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, AuthorizationError, RedisError
+from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, AuthorizationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from shared.connecting import COMMAND_TIMEOUT, BrokerUnavailable, ask, tls_fault
+from shared.fitness import SECTIONS, keeps_nothing, read_info, unfit
 from shared.keys import Keys
+from shared.link import Argument
 from shared.settings import RedisSettings
+from shared.steady import Steady
+from shared.topology import Sharded, topology_of
 
-MIN_REDIS = (7, 0)
-MIN_VALKEY = (7, 2)
-COMMAND_TIMEOUT = 5.0  # seconds
+__all__ = ["COMMAND_TIMEOUT", "MAX_BLOCK", "UNREACHABLE", "Broker", "BrokerUnavailable", "BrokerUnfit", "insist"]
+__all__ += ["reaching", "reconnect_delay"]
+
 MAX_BLOCK = 2.0  # seconds a blocking read may wait; below COMMAND_TIMEOUT, or the socket would time out first
-POOL_SIZE = 64
 RECONNECT_DELAYS = (0.05, 0.1, 0.25, 0.5, 1.0)  # seconds; the last one repeats
 
 UNREACHABLE = (RedisConnectionError, RedisTimeoutError, OSError, asyncio.TimeoutError)
 
+T = TypeVar("T")
+
 log = structlog.get_logger("broker")
-
-
-class BrokerUnavailable(Exception):
-    """Redis did not take it (or did not say so in time); what was asked may be asked again."""
 
 
 class BrokerUnfit(Exception):
@@ -48,31 +50,72 @@ class Broker:
         settings: the `[redis]` section.
 
     Attributes:
-        client: for commands; `BlockingConnectionPool`, so a burst waits for a connection instead of failing.
-        blocking: for blocking reads only, each of which holds a connection; block at most `MAX_BLOCK` seconds.
+        infos: what each server that holds data of ours said about itself at the start.
+        topology: the servers.
         keys: the names of this deployment.
     """
 
     def __init__(self, settings: RedisSettings) -> None:
         self.settings = settings
+        self.infos: list[dict[str, Any]] = []
         self.keys = Keys(settings.prefix)
         self.lease_seconds = settings.lease_seconds
-        url = settings.url.get_secret_value()
-        self.client: Redis = Redis.from_pool(
-            BlockingConnectionPool.from_url(url, max_connections=POOL_SIZE, timeout=COMMAND_TIMEOUT, **_options())
-        )
-        self.blocking: Redis = Redis.from_pool(ConnectionPool.from_url(url, **_options()))
-        self.links = ConnectionPool.from_url(url, **_options())
-        for pool in (self.client.connection_pool, self.blocking.connection_pool, self.links):
-            pool.connection_class = _interruptible(pool.connection_class)
+        self.topology = topology_of(settings)
+
+    def reader(self) -> Steady | Redis:
+        """Return what the blocking reads of one task go over, one at a time; to be given to `let_go` at its end."""
+        if isinstance(self.topology, Sharded):
+            return self.topology.blocking
+        return Steady(self.topology.links, alone=True)
+
+    @staticmethod
+    def let_go(reader: Steady | Redis) -> None:
+        """Close what `reader` returned."""
+        if isinstance(reader, Steady):
+            reader.drop()
+
+    @property
+    def client(self) -> Redis:
+        """For commands; a burst waits for a connection instead of failing."""
+        return self.topology.client
+
+    @property
+    def blocking(self) -> Redis:
+        """For blocking reads only, each of which holds a connection; block at most `MAX_BLOCK` seconds."""
+        return self.topology.blocking
+
+    @property
+    def steady(self) -> Steady | Redis:
+        """For leases, which must not wait where hooks use all connections of `client`."""
+        return self.topology.steady
+
+    @property
+    def own(self) -> Steady | Redis:
+        """For other single commands of our own."""
+        return self.topology.own
+
+    async def together(self, *commands: Sequence[Argument], refusals: bool = False) -> list[Any]:
+        """Run commands of our own, sent together, and return their replies.
+
+        Some replies come as redis-py shapes them where Redis is a cluster, and as Redis sends them else.
+
+        Args:
+            *commands: short ones.
+            refusals: return a `ResponseError` in the place of each reply that is one, rather than raise the first.
+
+        Raises:
+            redis.exceptions.RedisError: Redis did not answer; it may or may not have done them.
+        """
+        return await self.topology.together(commands, refusals=refusals) if commands else []
 
     async def __aenter__(self) -> Self:
         """Wait for Redis to be there and check that it fits.
 
         Raises:
-            BrokerUnfit: it is too old, or refuses our credentials.
+            BrokerUnfit: it is too old, evicts keys, is another kind of server than `redis.url` says, or refuses us.
         """
         try:
+            self._check_files()
             await self._wait()
         except BaseException:
             await self._close()
@@ -88,10 +131,12 @@ class Broker:
     async def _wait(self) -> None:
         for attempt in range(1_000_000):
             try:
-                self._check(await self.client.info("server"), await self.client.info("memory"))
+                await self._check()
             except (AuthenticationError, AuthorizationError) as error:  # to redis-py a kind of ConnectionError
                 raise self._refused(error) from None
             except UNREACHABLE as error:
+                if (reason := tls_fault(error)) is not None:
+                    raise BrokerUnfit(f"Redis at {self.address} {reason}") from None
                 if attempt % 10 == 0:
                     log.warning("Redis is not reachable; waiting for it", url=self.address, error=_brief(error))
             except RedisError as error:
@@ -101,35 +146,45 @@ class Broker:
             await asyncio.sleep(reconnect_delay(attempt))
 
     def _refused(self, error: RedisError) -> BrokerUnfit:
+        if "cluster support disabled" in str(error):
+            return BrokerUnfit(f"Redis at {self.address} is no cluster; begin redis.url with redis:// or rediss://")
         return BrokerUnfit(f"Redis at {self.address} refused us: {_brief(error)}; see redis.url")
 
-    def _check(self, server: dict[str, Any], memory: dict[str, Any]) -> None:
-        valkey = server.get("valkey_version")
-        name, version, least = (
-            ("Valkey", valkey, MIN_VALKEY) if valkey else ("Redis", server["redis_version"], MIN_REDIS)
-        )
-        if tuple(int(part) for part in str(version).split(".")[:2]) < least:
-            wanted = f"{least[0]}.{least[1]}"
-            raise BrokerUnfit(f"{name} at {self.address} is version {version}; {name} {wanted} or newer is needed")
-        policy = memory.get("maxmemory_policy", "noeviction")
-        if memory.get("maxmemory") and policy != "noeviction":
+    def _check_files(self) -> None:
+        for name in ("tls_ca", "tls_cert", "tls_key"):
+            path: str = getattr(self.settings, name)
+            if path and not Path(path).expanduser().is_file():
+                raise BrokerUnfit(f"redis.{name.replace('_', '-')}: there is no file {path}")
+
+    async def _check(self) -> None:
+        self.infos = await self._ask()
+        for info in self.infos:
+            fault = unfit(info, sharded=isinstance(self.topology, Sharded))
+            if fault is not None:
+                raise BrokerUnfit(f"Redis at {self.address} {fault}")
+
+    def warn_if_forgetful(self) -> None:
+        """Say in one line that a restart of Redis loses what waits there; for processes that let something wait."""
+        if any(map(keeps_nothing, self.infos)):
             log.warning(
-                "Redis may evict keys, which loses updates and leases; set maxmemory-policy noeviction", policy=policy
+                "Redis writes no append-only file: when it restarts, updates, calls and dead letters are lost; set "
+                "appendonly yes",
+                url=self.address,
             )
 
+    async def _ask(self) -> list[dict[str, Any]]:
+        if not isinstance(self.topology, Sharded):
+            return [read_info(await _info(self.topology.steady))]
+        return [read_info(await ask(pool, "INFO", *SECTIONS)) for pool in await self.topology.homes()]
+
     async def _close(self) -> None:
-        for pool in (self.client, self.blocking):
-            with contextlib.suppress(*UNREACHABLE):
-                await pool.aclose()
-        await self.client.connection_pool.disconnect()
-        await self.blocking.connection_pool.disconnect()
+        with contextlib.suppress(*UNREACHABLE):
+            await self.topology.aclose()
 
     @property
     def address(self) -> str:
         """Where Redis is, without credentials."""
-        options = self.links.connection_kwargs
-        place = options.get("path") or f"{options.get('host', 'localhost')}:{options.get('port', 6379)}"
-        return f"{place}/{options.get('db', 0)}"
+        return self.topology.address
 
 
 def reconnect_delay(attempt: int) -> float:
@@ -137,34 +192,41 @@ def reconnect_delay(attempt: int) -> float:
     return RECONNECT_DELAYS[min(attempt, len(RECONNECT_DELAYS) - 1)]
 
 
-def _interruptible(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    """Make connections of this kind heed a cancellation that arrives while they send.
+async def insist(step: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a step until Redis answers, and return what it gave.
 
-    Redis-py sends inside `asyncio.wait_for`, which in Python 3.11 returns as if nothing had happened when a
-    cancellation arrives together with its result; the task would live on and never end.
+    Args:
+        step: may be repeated; what else it raises ends this.
     """
-
-    class Interruptible(kind):  # type: ignore[valid-type,misc]  # which kind depends on the URL
-        async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - redis-py's signature
-            task = asyncio.current_task()
-            before = task.cancelling() if task is not None else 0
-            await super().send_packed_command(command, check_health)
-            if task is not None and task.cancelling() > before:
-                await self.disconnect(nowait=True)  # the reply would be taken for that of the next command
-                raise asyncio.CancelledError
-
-    return Interruptible
+    for attempt in itertools.count():
+        try:
+            return await step()
+        except BrokerUnavailable as error:
+            log.debug("waiting for Redis", error=str(error))
+            await asyncio.sleep(reconnect_delay(attempt))
+    raise AssertionError  # count() never ends
 
 
-def _options() -> dict[str, Any]:
-    return {
-        "protocol": 2,
-        "retry": Retry(NoBackoff(), 0),
-        "socket_timeout": COMMAND_TIMEOUT,
-        "socket_connect_timeout": 2.0,
-        "socket_keepalive": True,
-        "health_check_interval": 0,
-    }
+@contextlib.contextmanager
+def reaching() -> Iterator[None]:
+    """Turn what redis-py raises when Redis is gone into the one error of the contract.
+
+    Raises:
+        BrokerUnavailable: instead of redis-py's own.
+    """
+    try:
+        yield
+    except (*UNREACHABLE, RedisError) as error:
+        raise BrokerUnavailable(f"Redis did not answer: {type(error).__name__}") from error
+
+
+async def _info(server: Steady) -> bytes:
+    """Return what `unfit` and `keeps_nothing` look at; all of INFO takes longer to read."""
+    try:
+        found: bytes = await server.execute_command("INFO", *SECTIONS)
+    except ResponseError:  # too old to be asked for several sections
+        found = await server.execute_command("INFO")
+    return found
 
 
 def _brief(error: BaseException) -> str:
