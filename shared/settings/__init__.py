@@ -1,8 +1,9 @@
 """The settings of all processes: one file, the environment over it, and every mistake reported at once."""
 
 from shared.settings.app import AppSettings
+from shared.settings.changes import Changes, compare, enabled
 from shared.settings.errors import SettingsError
-from shared.settings.load import load
+from shared.settings.load import load, reload
 from shared.settings.model import (
     BotSettings,
     DatabaseSettings,
@@ -17,6 +18,7 @@ from shared.settings.settings import Settings
 __all__ = [
     "AppSettings",
     "BotSettings",
+    "Changes",
     "DatabaseSettings",
     "GatewaySettings",
     "LogSettings",
@@ -25,5 +27,8 @@ __all__ = [
     "SettingsError",
     "TelegramSettings",
     "WsSettings",
+    "compare",
+    "enabled",
     "load",
+    "reload",
 ]

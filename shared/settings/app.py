@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
@@ -56,7 +57,10 @@ class AppSettings(TelegramSettings, WsAppSettings):
     )
     url: HttpUrl = setting("", "Where the mini app's page is; unset: below the gateway's public-url.")
     pages: str = setting("", "Folder of static pages that the gateway serves for the app.")
-    media_url: str = setting("", "Address of the media folder as pages see it.")
+    media_url: str = setting("", "Address of the media folder as pages see it; unset: `/media`.")
+    uploads: Annotated[Literal["nobody", "admins", "everybody"], AnyCase] = setting(
+        "admins", "Who may upload pictures; `admins` are those of the settings and of `set_admin`."
+    )
     short_name: str = setting("", "Short name of the mini app at @BotFather, for t.me links.")
     parse_mode: Annotated[Literal["HTML", "MarkdownV2", "Markdown"] | None, EmptyIsUnset] = setting(
         None, "Default parse mode of the bot's messages."
@@ -71,7 +75,7 @@ class AppSettings(TelegramSettings, WsAppSettings):
 
     _name: str = PrivateAttr("")
     _all: "Settings | None" = PrivateAttr(None)
-    _own_models: list[Any] = PrivateAttr(default_factory=list)
+    _own_models: list[Any] = PrivateAttr([])
 
     @model_validator(mode="before")
     @classmethod
@@ -163,6 +167,20 @@ class AppSettings(TelegramSettings, WsAppSettings):
         if self.bot_token is not None:
             return webapp_key(self.bot_token.get_secret_value())
         return None
+
+    def media_folder(self) -> Path | None:
+        """Give the folder of uploaded pictures; None where there is none."""
+        if self._all is None or not self._all.gateway.media:
+            return None
+        return self._all.resolve(self._all.gateway.media)
+
+    def media_address(self, name: str) -> str:
+        """Give the address of an uploaded picture of this app.
+
+        Args:
+            name: of its file.
+        """
+        return f"{self.media_url.rstrip('/') or '/media'}/{self._name}/{name}"
 
     def effective_webhook_secret(self) -> str | None:
         """Give the secret Telegram sends with each webhook update: webhook-secret, else from the token."""

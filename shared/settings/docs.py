@@ -33,6 +33,8 @@ enough.
   except for texts and lists.
 - A secret (marked †) can be read from a file: `MINI_APPS__APPS__COUNTER__BOT_TOKEN_FILE=/run/secrets/token`, or
   `bot-token-file = "token.txt"`. The content is stripped.
+- `[apps]` is read again while a process runs: when the settings file or a secret file changed (seen within 3 s), and at
+  SIGHUP. See [Changing apps while they run](deploy.md#changing-apps-while-they-run). Everything else needs a restart.
 - In every limit 0 means none. Times are in seconds, sizes in bytes.
 - All mistakes are reported at once, a line each. `mini-apps settings` shows what is in force, without secrets.
 """

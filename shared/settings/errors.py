@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
 class SettingsError(Exception):
@@ -13,8 +14,10 @@ class SettingsError(Exception):
 
     Args:
         mistakes: One line per mistake, each naming where it is and what to do. Never holds a secret.
+        files: Those that were read, or should have been: a change of one of them may mend it.
     """
 
-    def __init__(self, mistakes: Iterable[str]) -> None:
+    def __init__(self, mistakes: Iterable[str], files: Iterable[Path] = ()) -> None:
         self.mistakes = list(mistakes)
+        self.files = tuple(files)
         super().__init__("\n".join(self.mistakes))

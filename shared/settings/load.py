@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from shared.settings.app import AppSettings
+from shared.settings.changes import differences
 from shared.settings.environment import overlay, read_environment, read_secret_files
 from shared.settings.errors import SettingsError
 from shared.settings.mistakes import contradictions, invalid, same_apps, unknown
@@ -31,23 +32,45 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     Raises:
         SettingsError: There are mistakes; it carries all of them, a line each.
     """
-    environ = os.environ if environ is None else environ
+    return _load(path, os.environ if environ is None else environ, None)
+
+
+def reload(old: Settings) -> Settings:
+    """Read the apps again from where other settings came from; all other sections stay as they were.
+
+    Args:
+        old: The settings that are in effect.
+
+    Returns:
+        Settings whose `elsewhere` names what changed outside `[apps]` and was left alone.
+
+    Raises:
+        SettingsError: There are mistakes; it carries all of them, a line each.
+    """
+    path, environ = old.origin
+    return _load(path, environ, old)
+
+
+def _load(path: Path | None, environ: Mapping[str, str], old: Settings | None) -> Settings:
     mistakes: list[str] = []
     file, named = _which_file(path, environ)
     there = file.exists()
     folder = file.absolute().parent if there else Path.cwd()
     low = flatten(read_file(file, mistakes), str(file), mistakes) if there or named else {}
     high = read_environment(environ, [place[1] for place in low if _is_app(place)], mistakes)
-    files = [*([file.absolute()] if there else []), *read_secret_files(low, folder, mistakes)]
+    files = [*([file.absolute()] if there or named else []), *read_secret_files(low, folder, mistakes)]
     files += read_secret_files(high, folder, mistakes)
     level = overlay(low, high, mistakes)
     if not (there or named or any(place[0] == "apps" for place in level)):
         mistakes.append(_nothing_there(folder))
     mistakes += [*unknown(level), *same_apps(level)]
-    settings = _build(level, mistakes)
+    settings = _build(level, mistakes, old)
     if mistakes:
-        raise SettingsError(mistakes)
-    settings.place(folder, tuple(files))
+        raise SettingsError(mistakes, files)
+    # A file that was there once must stay: without it all its apps would seem to be removed.
+    settings.place(folder, tuple(files), (file.absolute() if there else path, environ))
+    if old is not None:
+        settings.database_models.extend(old.database_models)
     return settings
 
 
@@ -70,15 +93,21 @@ def _is_app(place: Place) -> bool:
     return len(place) == 2 and place[0] == "apps"
 
 
-def _build(level: Level, mistakes: list[str]) -> Settings:
+def _build(level: Level, mistakes: list[str], old: Settings | None) -> Settings:
     sections = {name: _section(model, (name,), level, mistakes) for name, model in SECTIONS.items()}
+    elsewhere: list[str] = []
+    if old is not None:
+        elsewhere = [place for name, section in sections.items() for place in differences(name, old, section)]
+        sections = {name: getattr(old, name) for name in SECTIONS}
     whole = Settings.model_validate(sections)
     apps = {}
     for place in [place for place in level if _is_app(place)]:
         app = _section(AppSettings, place, level, mistakes, _inherited(whole, place[1]))
         mistakes += [_told(place, key, text, level) for key, text in contradictions(app)]
         apps[place[1]] = app
-    return Settings.model_validate({**sections, "apps": apps})
+    settings = Settings.model_validate({**sections, "apps": apps})
+    settings.elsewhere.extend(elsewhere)
+    return settings
 
 
 def _section(

@@ -3,15 +3,18 @@
 A setting's key is its field's name with `-` or `_`; its documentation is the text beside its default.
 """
 
+import functools
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 from pydantic.fields import FieldInfo
 
+from shared.redis_url import REDIS_EXAMPLE
 from shared.settings.types import (
-    REDIS_EXAMPLE,
     AnyCase,
     DatabaseUrl,
+    EmptyIsUnset,
     Host,
     HttpUrl,
     Lanes,
@@ -25,6 +28,7 @@ from shared.settings.types import (
     ProxyUrl,
     RedisUrl,
     Seconds,
+    Sender,
     WsUrl,
     setting,
 )
@@ -53,10 +57,20 @@ class RedisSettings(Section):
     """The broker all processes talk over."""
 
     url: RedisUrl = setting(
-        SecretStr(REDIS_EXAMPLE), "Redis 7.0 or Valkey 7.2; also rediss, unix, redis+sentinel and redis+cluster."
+        SecretStr(REDIS_EXAMPLE), "Redis 7.0 or Valkey 7.2, alone, behind sentinels or a cluster; see docs/deploy.md."
+    )
+    tls_ca: str = setting("", "File with the authorities that sign Redis's certificate; empty: those of the system.")
+    tls_cert: str = setting("", "File with our own certificate, where Redis asks for one.")
+    tls_key: str = setting("", "File with its private key.")
+    sentinel_username: str = setting("", "User of the sentinels, where they have users.")
+    sentinel_password: Annotated[SecretStr | None, EmptyIsUnset] = setting(
+        None, "Password of the sentinels; that of Redis itself is in `url`."
     )
     prefix: Prefix = setting("ma", "First part of every key.")
-    wait_replicas: Limit = setting(0, "1: acknowledge only after WAIT for a replica. Read, but not in effect yet.")
+    wait_replicas: Limit = setting(
+        0,
+        "Replicas that must confirm an update, a Bot API call or a publish with history within a second, or it fails.",
+    )
     lease_seconds: Lifetime = setting(6, "How long a node, lane or poller lease lives without renewal.")
 
 
@@ -73,13 +87,19 @@ class GatewaySettings(Section):
     port: Port = setting(8080, "Port to listen on; 0 takes any free one.")
     public_url: HttpUrl = setting("", "What the world calls this gateway; needed for webhooks.")
     api_keys: list[NonEmptySecret] = setting([], "Keys of the server API and the admin pages, which do not exist yet.")
-    media: str = setting("media", "Folder (a shared volume) behind an app's media-url.")
+    media: str = setting("media", "Folder (a shared volume) behind an app's media-url; uploads go there.")
+    media_max_bytes: Limit = setting(1_073_741_824, "What the media folder may hold; beyond, uploads are refused.")
+    upload_max_bytes: Limit = setting(5_242_880, "Largest picture that is taken.")
+    uploads_per_minute: Limit = setting(20, "Uploads of one user in a minute.")
     trusted_proxies: list[Network] = setting(
         [], "Networks whose forwarding headers are believed: the right-most untrusted hop is the peer."
     )
     negotiate_per_minute: Limit = setting(60, "`negotiate` requests of one address in a minute.")
+    webhook_from: list[Sender] = setting(
+        [], "Networks whose webhook updates are taken; `telegram` stands for Telegram's own; none: from anywhere."
+    )
     max_update_bytes: Limit = setting(1_048_576, "Largest webhook update that is taken.")
-    sandbox_url: HttpUrl = setting("", "Development: where `/` and `/sandbox/` redirect.")
+    sandbox_url: HttpUrl = setting("", "Development: where `/` and `/sandbox/` redirect; it is told of all traffic.")
 
 
 class WsAppSettings(Section):
@@ -133,6 +153,11 @@ class TelegramSettings(Section):
     api_server: HttpUrl = setting("https://api.telegram.org", "Any Bot API server.")
     test_environment: bool = setting(default=False, meaning="Use Telegram's test environment.")
     ingest: Annotated[Literal["polling", "webhook"], AnyCase] = setting("polling", "How updates come in.")
+    send_per_second: Limit = setting(30, "Messages the bot may send in a second, over all workers.")
+    send_per_second_paid: Limit = setting(1_000, "The same for messages with allow_paid_broadcast.")
+    send_per_chat: Limit = setting(1, "Messages the bot may send to one chat in a second.")
+    send_chat_burst: Limit = setting(2, "Messages a chat may get at once after a silence.")
+    send_per_group: Limit = setting(20, "Messages the bot may send to one group or channel in a minute.")
     proxy: ProxyUrl = setting("", "Proxy for calls to the Bot API; socks needs the package aiohttp-socks.")
 
 
@@ -146,6 +171,9 @@ class BotSettings(Section):
     retry_delays: list[Seconds] = setting(
         [1, 5, 15, 60], "Seconds before each further try of a failed update; then it is a dead letter."
     )
+    calls_waiting: Limit = setting(10_000, "Bot API calls of one app that may wait; then `Overloaded` is raised.")
+    calls_in_flight: Limit = setting(100, "Bot API calls of one app that a worker makes at a time.")
+    call_file_bytes: Limit = setting(268_435_456, "Bytes of one app's files that may be on their way over Redis.")
     fsm_ttl: Limit = setting(604_800, "How long an untouched conversation state is kept, in seconds.")
 
 
@@ -165,7 +193,8 @@ def file_key(name: str, field: FieldInfo) -> str:
     return field.validation_alias if isinstance(field.validation_alias, str) else name
 
 
-def field_keys(section: type[BaseModel]) -> dict[str, str]:
+@functools.cache
+def field_keys(section: type[BaseModel]) -> Mapping[str, str]:
     """Map each key of a section, as it stands in a file but with `_`, to its field's name."""
     return {file_key(name, field): name for name, field in section.model_fields.items()}
 

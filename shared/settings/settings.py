@@ -1,6 +1,6 @@
 """The effective settings of a process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,28 +36,41 @@ class Settings(Section):
     bot: BotSettings = Field(default_factory=BotSettings)
     apps: dict[str, AppSettings] = Field(default_factory=dict)
 
-    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+    # Plain defaults, which each instance gets a copy of: pydantic looks at a factory's signature each time, 0.3 ms.
+    _folder: Path | None = PrivateAttr(None)
     _files: tuple[Path, ...] = PrivateAttr(())
-    _database_models: list[Any] = PrivateAttr(default_factory=list)
+    _database_models: list[Any] = PrivateAttr([])
+    _origin: tuple[Path | None, Mapping[str, str]] = PrivateAttr((None, {}))
+    _elsewhere: list[str] = PrivateAttr([])
 
     def model_post_init(self, _context: Any) -> None:
         """Let the apps see the global settings."""
         for name, app in self.apps.items():
             app.attach(name, self)
 
-    def place(self, folder: Path, files: tuple[Path, ...]) -> None:
+    def place(self, folder: Path, files: tuple[Path, ...], origin: tuple[Path | None, Mapping[str, str]]) -> None:
         """Tell the settings where they came from."""
-        self._folder, self._files = folder, files
+        self._folder, self._files, self._origin = folder, files, origin
 
     @property
     def folder(self) -> Path:
         """The absolute folder that relative paths start from: the settings file's, else the working directory."""
-        return self._folder
+        return self._folder or Path.cwd()
 
     @property
     def files(self) -> tuple[Path, ...]:
         """The files the settings were read from, secret files too: what to watch for changes."""
         return self._files
+
+    @property
+    def origin(self) -> tuple[Path | None, Mapping[str, str]]:
+        """The settings file, if there is one, and the environment: what to read again."""
+        return self._origin
+
+    @property
+    def elsewhere(self) -> list[str]:
+        """What was found changed outside `[apps]` when the apps were read again; it is not in these settings."""
+        return self._elsewhere
 
     @property
     def database_models(self) -> list[Any]:
@@ -70,7 +83,7 @@ class Settings(Section):
         Args:
             path_text: As it stands in the settings; `~` is the user's home.
         """
-        return self._folder / Path(path_text).expanduser()
+        return self.folder / Path(path_text).expanduser()
 
     def redacted(self) -> dict[str, Any]:
         """Give the effective settings as plain data, every secret as `***`, keys as in a settings file."""
@@ -82,6 +95,7 @@ class Settings(Section):
         for section in (self.gateway, self.ws, *self.apps.values()):
             yield from secret_texts([getattr(section, name) for name in type(section).model_fields])
         yield from passwords(self.redis.url)
+        yield from secret_texts(self.redis.sentinel_password)
         yield from passwords(self.database.url)
         for app in self.apps.values():
             yield from _app_secrets(app)

@@ -8,8 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic.fields import FieldInfo
 
-REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
-REDIS_EXAMPLE = "redis://localhost:6379/0"
+from shared.redis_url import REDIS_EXAMPLE, REDIS_SCHEMES, parse
 
 
 def setting(default: Any, meaning: str) -> Any:
@@ -78,6 +77,7 @@ def _redis_url(url: SecretStr) -> SecretStr:
     if scheme not in REDIS_SCHEMES or not rest:
         known = ", ".join(f"{name}://" for name in REDIS_SCHEMES)
         raise ValueError(f"expected an address such as {REDIS_EXAMPLE} (known: {known})")
+    parse(url.get_secret_value())
     return url
 
 
@@ -108,6 +108,10 @@ def _network(text: str) -> str:
     return text
 
 
+def _sender(text: str) -> str:
+    return text if text == "telegram" else _network(text)
+
+
 def _empty_is_unset(value: Any) -> Any:
     """Read an empty text as "not set": container files pass `TOKEN=${TOKEN:-}` like that."""
     text = value.get_secret_value() if isinstance(value, SecretStr) else value
@@ -132,6 +136,7 @@ ProxyUrl = Annotated[str, _address("http", "https", "socks4", "socks5")]
 RedisUrl = Annotated[SecretStr, AfterValidator(_redis_url)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 Network = Annotated[str, AfterValidator(_network)]
+Sender = Annotated[str, AfterValidator(_lower), AfterValidator(_sender)]
 Host = Annotated[str, _matching(r"\S+", "a host name or an IP address")]
 Prefix = Annotated[str, _matching(r"[A-Za-z0-9_.-]{1,32}", "1 to 32 letters, digits, `_`, `.` or `-`")]
 NodeId = Annotated[str, _matching(r"[A-Za-z0-9_.-]{0,64}", "at most 64 letters, digits, `_`, `.` or `-`")]
