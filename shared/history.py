@@ -1,11 +1,12 @@
 """The history of a channel: append and publish in one step, and read on from a position.
 
-An entry's offset is `max(last + 1, server time in µs)`: it never repeats and never goes back. Each entry and each live
-message carries `prev`, the offset before it. A position is valid if it is the last offset, a kept entry, or the `prev`
-of the oldest kept one; so a failover that lost entries can never look like a recovery.
+An entry's offset is the server time in µs; where that is not after the last offset, because a failover led to a server
+whose clock is behind, it is the last offset and a bit, drawn from the clock. So it never repeats and never goes back.
+Each entry and each live message carries `prev`, the offset before it. A position is valid if it is the last offset, a
+kept entry, or the `prev` of the oldest kept one; so a failover that lost entries can never look like a recovery.
 
-Two different messages can get the same offset only if a failover loses the first and both servers numbered them in the
-same microsecond, or both had clocks behind the last offset; with clocks that agree within seconds neither happens.
+Two different messages can get the same offset only if a failover loses the first, and both servers numbered them in the
+same microsecond or, with both clocks behind the last offset, drew the same of 65,536 bits: then nobody can tell.
 
 Guarantee: who holds a valid position and reads on from it misses nothing and gets nothing twice; for any other position
 the answer says that there is a gap, and why.
@@ -24,7 +25,8 @@ REPEAT_SECONDS = 300  # how long a publish may be repeated under its id without 
 LAST_OUTLIVES = 86_400  # seconds that the last offset is kept after the entries
 
 # One slot: KEYS: stream, meta, ids of this five minutes, ids of the last five, pub/sub channel.
-# ARGV: body, size, life of the entries in ms, publish id or '', excluded client or '', policy or '', its key or ''.
+# ARGV: body, size, life of the entries in ms, publish id or '', excluded client or '', policy or '', its key or '',
+# correlation id or ''.
 # Returns the offset.
 # XADD comes first of the writes: out of memory refuses the first write only, so nothing is half done.
 PUBLISH = Script(
@@ -35,7 +37,8 @@ if ARGV[4] ~= '' then
 end
 local prev = tonumber(redis.call('HGET', KEYS[2], 'last') or '0')
 local time = redis.call('TIME')
-local offset = math.max(prev + 1, tonumber(time[1]) * 1000000 + tonumber(time[2]))
+local offset = tonumber(time[1]) * 1000000 + tonumber(time[2])
+if offset <= prev then offset = prev + 1 + offset % 65536 end
 local text = string.format('%.0f', offset)
 redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], text .. '-0', 'data', ARGV[1], 'prev', string.format('%.0f', prev))
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
@@ -53,6 +56,7 @@ local header = {offset = offset, prev = prev}
 if ARGV[5] ~= '' then header.exclude = ARGV[5] end
 if ARGV[6] ~= '' then header.policy = ARGV[6] end
 if ARGV[7] ~= '' then header.key = ARGV[7] end
+if ARGV[8] ~= '' then header.trace = ARGV[8] end
 redis.call('PUBLISH', KEYS[5], cmsgpack.pack(header) .. ARGV[1])
 return text
 """
@@ -151,6 +155,7 @@ async def publish(
         The message's offset; of a repeat, that of the first time.
 
     Raises:
+        NotReplicated: it is published, but not as many replicas as `redis.wait-replicas` confirmed it in time.
         BrokerUnavailable: Redis did not confirm it.
     """
     bucket = int(time.time() // REPEAT_SECONDS)
@@ -161,8 +166,8 @@ async def publish(
         keys.channel_ids(channel, bucket - 1),
         keys.channel(channel),
     ]
-    how = (message.exclude or "", message.policy or "", message.key or "")
-    return int(await PUBLISH.run(bus, names, message.body, size, int(ttl * 1000), id_, *how))
+    how = (message.exclude or "", message.policy or "", message.key or "", message.trace)
+    return int(await PUBLISH.run(bus, names, message.body, size, int(ttl * 1000), id_, *how, replicated=True))
 
 
 async def kept(bus: Bus, keys: AppKeys, channel: str, since: int, limit: int) -> list[Entry]:

@@ -18,43 +18,47 @@ import re
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import unquote_plus
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from shared.launch_fields import (
+    InitDataError,
+    Reason,
+    check_auth_date_form,
+    check_characters,
+    data_check_string,
+    parse_fields,
+    seconds_of,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+__all__ = [
+    "CLOCK_SKEW",
+    "MAX_AGE",
+    "PRODUCTION_KEY",
+    "TEST_KEY",
+    "InitData",
+    "InitDataError",
+    "Reason",
+    "data_check_string",
+    "validate",
+    "validate_login_widget",
+    "validate_signature",
+    "webapp_key",
+]
 
 PRODUCTION_KEY: Final = bytes.fromhex("e7bf03a2fa4602af4580703d88dda5bb59f32ed8b02a56c187fe7d34caed242d")
 TEST_KEY: Final = bytes.fromhex("40055058a4ee38156a06562e52eece92a771bcd8346a8c4615cb7376eddf72ec")
 MAX_AGE: Final = 86_400
 CLOCK_SKEW: Final = 60
 
-Reason = Literal["format", "encoding", "duplicate", "auth_date", "hash", "signature", "user", "future", "expired"]
-
-# Control characters (Unicode Cc) could fold two signed fields into one; U+FFFD is what lenient decoders make of
-# broken UTF-8; lone surrogates have no UTF-8 at all.
-_REFUSED_CHARACTER: Final = re.compile("[\x00-\x1f\x7f-\x9f\ufffd\ud800-\udfff]")
-_JSON_ESCAPES: Final = (("%22", '"'), ("%3A", ":"), ("%2C", ","), ("%5C", "\\"), ("%2F", "/"), ("%20", " "))
 _HASH: Final = re.compile("[0-9a-f]{64}")
-_DIGITS: Final = re.compile("[0-9]+")
 _SIGNATURE: Final = re.compile("([A-Za-z0-9_-]{86})(?:==)?")
-
-
-class InitDataError(ValueError):
-    """Launch data that proves nothing.
-
-    Attributes:
-        reason: machine-readable, one of `Reason`; it goes to the client. The text is for people; neither ever
-            holds any of the data.
-    """
-
-    def __init__(self, reason: Reason, text: str) -> None:
-        super().__init__(text)
-        self.reason: Reason = reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +85,13 @@ class InitData:
         Raises:
             InitDataError: `auth_date` is missing or no number, or `user` is not a JSON object.
         """
-        _check_auth_date_form(fields)
+        check_auth_date_form(fields)
         if "auth_date" not in fields:
             raise InitDataError("auth_date", "init data has no auth_date")
         user = None
         if (text := fields.get("user")) is not None and (user := _json_object(text)) is None:
             raise InitDataError("user", "the user field of the init data is not a JSON object")
-        return cls(fields, _seconds(fields["auth_date"]), user)
+        return cls(fields, seconds_of(fields["auth_date"]), user)
 
     @property
     def telegram_id(self) -> int | None:
@@ -141,13 +145,10 @@ def webapp_key(token: str) -> bytes:
     return hmac.digest(b"WebAppData", token.encode(), "sha256")
 
 
-def data_check_string(fields: Mapping[str, str]) -> str:
-    """Join fields the way Telegram signs them: whole `key=value` lines, sorted.
-
-    Args:
-        fields: decoded fields, those that are not signed already taken out.
-    """
-    return "\n".join(sorted([f"{key}={value}" for key, value in fields.items()]))
+@lru_cache(maxsize=256)
+def _signer(key: bytes) -> hmac.HMAC:
+    """Give what only needs to be copied and fed: at each login, preparing it would be most of the check."""
+    return hmac.new(key, digestmod="sha256")
 
 
 def validate(raw: str, key: bytes, *, now: float | None = None, max_age: float | None = MAX_AGE) -> InitData:
@@ -162,9 +163,11 @@ def validate(raw: str, key: bytes, *, now: float | None = None, max_age: float |
     Raises:
         InitDataError: the data proves nothing; `reason` says why.
     """
-    fields = _parse(raw)
+    fields = parse_fields(raw)
     fields_hash = fields.pop("hash", None)
-    _check_hash(fields_hash, hmac.digest(key, data_check_string(fields).encode(), "sha256"))
+    check = _signer(key).copy()
+    check.update(data_check_string(fields).encode())
+    _check_hash(fields_hash, check.digest())
     fields.pop("signature", None)  # signed by the hash, but proof itself
     return _fresh(InitData.from_fields(fields), now, max_age)
 
@@ -193,7 +196,7 @@ def validate_signature(
         ValueError: `public_key` is not an Ed25519 public key.
     """
     key = _public_key(bytes.fromhex(public_key) if isinstance(public_key, str) else public_key)
-    fields = _parse(raw)
+    fields = parse_fields(raw)
     if (fields_hash := fields.pop("hash", None)) is not None:
         _check_hash_form(fields_hash)
     signature = _signature_bytes(fields.pop("signature", ""))
@@ -226,65 +229,15 @@ def validate_login_widget(
     """
     texts = {key: _widget_text(value) for key, value in fields.items()}
     for key, text in texts.items():
-        _check_characters(key, text)
-    _check_auth_date_form(texts)
+        check_characters(key, text)
+    check_auth_date_form(texts)
     fields_hash = texts.pop("hash", None)
     key_bytes = hashlib.sha256(token.encode()).digest()
     _check_hash(fields_hash, hmac.digest(key_bytes, data_check_string(texts).encode(), "sha256"))
     if "auth_date" not in texts:
         raise InitDataError("auth_date", "the login has no auth_date")
-    _check_age(_seconds(texts["auth_date"]), now, max_age)
+    _check_age(seconds_of(texts["auth_date"]), now, max_age)
     return texts
-
-
-def _parse(raw: object) -> dict[str, str]:
-    if not isinstance(raw, str):
-        raise InitDataError("format", "init data must be text, the initData string as Telegram gave it")
-    if not raw:
-        text = "init data is empty, as it is when opened in a browser, from a keyboard button or inline mode"
-        raise InitDataError("format", text)
-    if raw[0] == "?":
-        raise InitDataError("format", "init data starts with a question mark: send initData, not the query of a URL")
-    fields: dict[str, str] = {}
-    for segment in raw.split("&"):
-        encoded_key, equals, encoded_value = segment.partition("=")
-        if not equals:
-            raise InitDataError("format", "init data is not key=value pairs joined by &: was it encoded twice?")
-        key = _form_decode(encoded_key)
-        if key in fields:
-            raise InitDataError("duplicate", "init data has the same key twice")
-        fields[key] = _form_decode(encoded_value)
-    for key, value in fields.items():
-        _check_characters(key, value)
-    _check_auth_date_form(fields)
-    return fields
-
-
-def _form_decode(text: str) -> str:
-    if "%22" in text:
-        # JSON is mostly these escapes, and replacing them first halves the time. It cannot make or break another
-        # escape: none of the characters is a hex digit or a percent sign.
-        for escape, character in _JSON_ESCAPES:
-            text = text.replace(escape, character)
-    # What is not UTF-8 becomes U+FFFD here, which no field may hold.
-    return unquote_plus(text)
-
-
-def _check_characters(key: str, value: str) -> None:
-    # The hash is left to its own form, which is stricter: a stray newline at its end is a wrong hash.
-    if _REFUSED_CHARACTER.search(key) or (key != "hash" and _REFUSED_CHARACTER.search(value)):
-        raise InitDataError("encoding", "init data holds a control character or is not UTF-8")
-
-
-def _check_auth_date_form(fields: Mapping[str, str]) -> None:
-    auth_date = fields.get("auth_date")
-    if auth_date is not None and not _DIGITS.fullmatch(auth_date):
-        raise InitDataError("auth_date", "auth_date is not a number of seconds")
-
-
-def _seconds(digits: str) -> int:
-    # Python refuses to read thousands of digits; the first twenty lie far enough in the future.
-    return int(digits.lstrip("0")[:20] or "0")
 
 
 def _check_hash_form(given: str) -> None:

@@ -17,6 +17,8 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from shared.broker import BrokerUnfit
+from shared.clock import MACHINE
+from shared.process_metrics import LoopWatch, ProcessCollector
 
 EXIT_OK = 0
 EXIT_ERROR = 1
@@ -39,19 +41,30 @@ class Process:
         drain_seconds: from the first signal until the process is ended by force.
 
     Attributes:
+        alone: whether the interpreter is this process's own, so that it may set what belongs to the interpreter.
+        up: set once everything is there.
         stopping: set by the first signal.
+        reread: set by SIGHUP: the settings of the apps are to be read again.
+        clock: what its apps measure time with.
         port: the TCP port it listens on, once it does.
+        serves: what runs in it, for who runs several in one interpreter: a node, or the apps of a bot worker.
         registry: for metrics that belong to what this process serves, beside those of the modules.
     """
 
     def __init__(self, kind: str, *, drain_seconds: float) -> None:
         self.kind = kind
         self.drain_seconds = drain_seconds
+        self.alone = False
+        self.up = asyncio.Event()
         self.stopping = asyncio.Event()
+        self.reread = asyncio.Event()
         self.registry = CollectorRegistry()
+        self.clock = MACHINE
         self.port = 0
+        self.serves: Any = None
         self._checks: list[Check] = []
-        self._started = False
+        self._terminal = _has_terminal()
+        self.registry.register(ProcessCollector(kind, self.troubles))
 
     def check(self, trouble: Check) -> None:
         """Let readiness depend on `trouble`, which says what is wrong, or None."""
@@ -59,12 +72,12 @@ class Process:
 
     def started(self) -> None:
         """Declare that everything is up: from now on readiness depends on the checks only."""
-        self._started = True
+        self.up.set()
         log.info("ready", kind=self.kind, pid=os.getpid())
 
     def troubles(self) -> list[str]:
         """Return why the process should get no traffic; empty when it is ready."""
-        if not self._started:
+        if not self.up.is_set():
             return ["starting"]
         if self.stopping.is_set():
             return ["draining"]
@@ -79,9 +92,25 @@ class Process:
         self.stopping.set()
         asyncio.get_running_loop().call_later(self.drain_seconds, self._overdue)
 
+    def hang_up(self) -> None:
+        """Take SIGHUP: read the settings again; or stop, where it says that our terminal is gone."""
+        if self._terminal and not _has_terminal():
+            if not self.stopping.is_set():
+                self.stop()
+        else:
+            self.reread.set()
+
     def _overdue(self) -> None:
         log.error("the drain took longer than its deadline; ending", deadline_seconds=self.drain_seconds)
         os._exit(EXIT_ERROR)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def run(process_main: Callable[[Process], Coroutine[Any, Any, None]], kind: str, *, drain_seconds: float) -> int:
@@ -92,7 +121,7 @@ def run(process_main: Callable[[Process], Coroutine[Any, Any, None]], kind: str,
         kind: what the process is.
         drain_seconds: deadline of the drain.
     """
-    _raise_descriptor_limit()
+    raise_descriptor_limit()
     try:
         _run_loop(_supervise(process_main, kind, drain_seconds))
     except BaseExceptionGroup as group:
@@ -106,9 +135,13 @@ async def _supervise(
     process_main: Callable[[Process], Coroutine[Any, Any, None]], kind: str, drain_seconds: float
 ) -> None:
     process = Process(kind, drain_seconds=drain_seconds)
+    process.alone = True
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.stop)
+    if sys.platform != "win32":
+        loop.add_signal_handler(signal.SIGHUP, process.hang_up)
+    watch = LoopWatch(loop)
     main = asyncio.create_task(process_main(process), name=kind)
     stopping = asyncio.create_task(process.stopping.wait(), name="stopping")
     await asyncio.wait((main, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -120,10 +153,12 @@ async def _supervise(
     except asyncio.CancelledError:
         if not process.stopping.is_set():
             raise
+    finally:
+        watch.stop()
     log.info("stopped", kind=kind)
 
 
-def _raise_descriptor_limit() -> None:
+def raise_descriptor_limit() -> None:
     """Use all file descriptors this process may have: each socket is one, and shells start us with 1,024."""
     if sys.platform != "win32":
         import resource  # noqa: PLC0415 - there is none for Windows

@@ -16,6 +16,7 @@ import orjson
 import structlog
 from structlog.dev import ConsoleRenderer, plain_traceback
 
+from shared import trace
 from shared.redact import clean_items, protect, scrub
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def configure(settings: LogSettings, *, process: str, node: str = "", stream: Te
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _trace,
             *shared,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -81,6 +83,12 @@ def _shared_processors(process: str, node: str, *, console: bool) -> list[Proces
     ]
 
 
+def _trace(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Name what the event belongs to, unless the line does so itself."""
+    now = trace.current()
+    return {**event, "trace": now} if now and "trace" not in event else event
+
+
 def _who(process: str, node: str) -> Processor:
     names = {"process": process, "node": node} if node else {"process": process}
 
@@ -106,7 +114,7 @@ def _redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 def _formatter(shared: list[Processor], *, console: bool, colors: bool) -> logging.Formatter:
     render = _console(colors=colors) if console else _json_line
     return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.contextvars.merge_contextvars, *shared],
+        foreign_pre_chain=[structlog.contextvars.merge_contextvars, _trace, *shared],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
 
@@ -173,6 +181,7 @@ def _configure_bare() -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _trace,
             structlog.stdlib.add_log_level,
             structlog.processors.StackInfoRenderer(),
             structlog.processors.format_exc_info,

@@ -6,7 +6,7 @@ grace runs are in a queue by time, from which any node takes who is due. Each st
 repeated, and the record that it is to be done goes only after it, so whoever dies in between, somebody finishes it.
 
 Guarantee: between two announcements that a user came there is one that they left, and the other way around; a user whom
-a live node holds does not leave. Time is Redis's own.
+a live node holds does not leave. Time is Redis's own, unless a caller gives it: `now_ms`, the same clock for all.
 """
 
 import math
@@ -20,9 +20,13 @@ from shared.scripts import Script
 
 EVERYWHERE = ""  # in the place of a channel's name: the whole app
 
+# The last of ARGV is the time in ms, 0 for Redis's own.
 _NOW = """
-local time = redis.call('TIME')
-local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local now = tonumber(ARGV[#ARGV])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+end
 """
 
 # KEYS: users, holders, and the pub/sub channel where news are wanted. ARGV: user, owner, JSON of the user, frame up to
@@ -147,11 +151,12 @@ class Seat:
         user, _, channel = member.decode().partition(" ")
         return cls(int(user), channel)
 
-    def keys(self, keys: AppKeys) -> list[str]:
-        """Return KEYS of `ENTER` and `LEAVE`."""
+    def keys(self, keys: AppKeys, *, news: bool = False) -> list[str]:
+        """Return KEYS of `ENTER` and `LEAVE`, with or without where news go."""
         if self.channel == EVERYWHERE:
             return [keys.online, keys.online_holders]
-        return [keys.presence(self.channel), keys.holders(self.channel), keys.channel(self.channel)]
+        heard = [keys.channel(self.channel)] if news else []
+        return [keys.presence(self.channel), keys.holders(self.channel), *heard]
 
     def queue(self, keys: AppKeys) -> str:
         """Return the queue it is in while its grace runs."""
@@ -208,7 +213,7 @@ class Vigil:
         return self.current(now) and now >= self._calm
 
 
-async def enter(bus: Bus, keys: AppKeys, seat: Seat, owner: str, user: bytes, frame: bytes) -> bool:
+async def enter(bus: Bus, keys: AppKeys, seat: Seat, owner: str, user: bytes, frame: bytes | None) -> bool:
     """Hold a user.
 
     Args:
@@ -217,7 +222,7 @@ async def enter(bus: Bus, keys: AppKeys, seat: Seat, owner: str, user: bytes, fr
         seat: who, and where.
         owner: of the node, renewed.
         user: JSON, for `present` and the news.
-        frame: of the news, up to that JSON.
+        frame: of the news, up to that JSON; None tells nobody.
 
     Returns:
         Whether the user was not there before.
@@ -226,46 +231,48 @@ async def enter(bus: Bus, keys: AppKeys, seat: Seat, owner: str, user: bytes, fr
         BrokerUnavailable: Redis did not confirm it; it may have done it.
     """
     held = bus.call("SADD", keys.holds(owner), seat.member)
-    entered = ENTER.run(bus, seat.keys(keys), seat.user, owner, user, frame)
+    entered = ENTER.run(bus, seat.keys(keys, news=frame is not None), seat.user, owner, user, frame or b"")
     await held
     return bool(await entered)
 
 
-async def exit_(bus: Bus, keys: AppKeys, seat: Seat, owner: str, grace: float) -> None:
+async def exit_(bus: Bus, keys: AppKeys, seat: Seat, owner: str, grace: float, *, now_ms: int = 0) -> None:
     """Let a user go in the name of an owner; without another they leave after `grace` seconds.
 
     Raises:
         BrokerUnavailable: Redis did not confirm it; it is to be repeated.
     """
-    at = int(await EXIT.run(bus, seat.keys(keys)[1:2], seat.user, owner, int(grace * 1000)))
+    at = int(await EXIT.run(bus, seat.keys(keys)[1:2], seat.user, owner, int(grace * 1000), now_ms))
     if at:
         await bus.call("ZADD", seat.queue(keys), at, seat.member)
     await bus.call("SREM", keys.holds(owner), seat.member)
 
 
-async def leave(bus: Bus, keys: AppKeys, seat: Seat, frame: bytes) -> Verdict:
+async def leave(bus: Bus, keys: AppKeys, seat: Seat, frame: bytes | None, *, now_ms: int = 0) -> Verdict:
     """Take a user out whose grace is over.
 
     Args:
         bus: the open bus.
         keys: the app's names.
         seat: who, and where.
-        frame: of the news, up to the JSON of the user.
+        frame: of the news, up to the JSON of the user; None tells nobody.
+        now_ms: unix time; 0 for Redis's own.
 
     Raises:
         BrokerUnavailable: Redis did not confirm it.
     """
-    verdict: Verdict = (await LEAVE.run(bus, seat.keys(keys), seat.user, frame)).decode()
+    names = seat.keys(keys, news=frame is not None)
+    verdict: Verdict = (await LEAVE.run(bus, names, seat.user, frame or b"", now_ms)).decode()
     return verdict
 
 
-async def renew(bus: Bus, keys: AppKeys, owner: str, life: float, most_dead: int) -> list[str]:
+async def renew(bus: Bus, keys: AppKeys, owner: str, life: float, most_dead: int, *, now_ms: int = 0) -> list[str]:
     """Keep an owner alive for `life` seconds; return up to `most_dead` dead ones, to be let go by us.
 
     Raises:
         BrokerUnavailable: Redis did not confirm it.
     """
-    found = await RENEW.run(bus, [keys.presence_nodes], owner, int(life * 1000), most_dead)
+    found = await RENEW.run(bus, [keys.presence_nodes], owner, int(life * 1000), most_dead, now_ms)
     return [dead.decode() for dead in found]
 
 
@@ -296,13 +303,13 @@ async def bury(bus: Bus, keys: AppKeys, owner: str) -> None:
     await bus.call("ZREM", keys.presence_nodes, owner)
 
 
-async def claim(bus: Bus, queue: str, most: int, seconds: float) -> Claim:
+async def claim(bus: Bus, queue: str, most: int, seconds: float, *, now_ms: int = 0) -> Claim:
     """Take up to `most` users who are due out of a queue for so many seconds.
 
     Raises:
         BrokerUnavailable: Redis did not confirm it.
     """
-    *members, score = await CLAIM.run(bus, [queue], most, int(seconds * 1000))
+    *members, score = await CLAIM.run(bus, [queue], most, int(seconds * 1000), now_ms)
     return Claim(queue, score, tuple(Seat.of(member) for member in members))
 
 
@@ -323,3 +330,12 @@ async def present(bus: Bus, keys: AppKeys, channel: str) -> list[bytes]:
     """
     found: list[bytes] = await bus.call("HVALS", keys.presence(channel))
     return found
+
+
+async def count(bus: Bus, keys: AppKeys, channel: str) -> int:
+    """Return how many users are in a channel.
+
+    Raises:
+        BrokerUnavailable: Redis did not answer.
+    """
+    return int(await bus.call("HLEN", keys.presence(channel)))

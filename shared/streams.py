@@ -2,6 +2,9 @@
 
 Every script checks the owner's fence, reading too: what Redis handed to an owner that lost the lane would otherwise
 sit among the pending entries unseen, while its successor goes on with later ones.
+
+The dead letters of an app are one stream, in another slot than its lanes, so an update is given up in two steps: the
+letter is written, then the entry goes. Whoever finds the entry after a crash in between looks for its letter first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +18,14 @@ from shared.bus import Bus
 from shared.keys import AppKeys
 from shared.link import CommandRefused
 from shared.scripts import Script
+from shared.together import Together
 
 GROUP: Final = "workers"
 CONSUMER: Final = "lane"  # the same whoever owns the lane, so that pending entries are found by the next owner
 NEW: Final = b">"
 FIRST: Final = b"0"
 DEAD_BOUND: Final = 100_000  # dead letters of an app, then nothing more is given up
+CLOCK_MS: Final = 3_600_000  # how far the clocks of two Redis servers may be apart
 
 # KEYS: updates, fence, tries; ARGV: fence, group, consumer, count, from. Returns nil for an old fence, else the
 # entries, their failed tries (of pending ones), and when there is nothing new the id after which news begin.
@@ -40,31 +45,36 @@ end
 return {entries, tries, ''}
 """)
 
-# KEYS: updates, fence, tries; ARGV: fence, group, entry.
+# KEYS: updates, fence, tries; ARGV: fence, group, then the entries.
 ACK = Script("""
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return false end
-redis.call('XACK', KEYS[1], ARGV[2], ARGV[3])
-redis.call('XDEL', KEYS[1], ARGV[3])
-redis.call('HDEL', KEYS[3], ARGV[3])
+redis.call('XACK', KEYS[1], ARGV[2], unpack(ARGV, 3))
+redis.call('XDEL', KEYS[1], unpack(ARGV, 3))
+redis.call('HDEL', KEYS[3], unpack(ARGV, 3))
 return 1
 """)
 
-# KEYS: fence, tries; ARGV: fence, entry. Returns how often it failed now.
-FAILED = Script("""
+# KEYS: fence, tries; ARGV: fence, entry, 1 or -1. Returns how many tries count now.
+COUNT = Script("""
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return false end
-return redis.call('HINCRBY', KEYS[2], ARGV[2], 1)
+return redis.call('HINCRBY', KEYS[2], ARGV[2], ARGV[3])
 """)
 
-# KEYS: updates, fence, tries, dead; ARGV: fence, group, entry, bound, then the fields of the dead letter.
-# Returns 0 where there are too many dead letters; an entry that is gone was buried by the try before.
-BURY = Script("""
-if redis.call('GET', KEYS[2]) ~= ARGV[1] then return false end
-if #redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3]) == 0 then return 1 end
-if redis.call('XLEN', KEYS[4]) >= tonumber(ARGV[4]) then return 0 end
-redis.call('XADD', KEYS[4], '*', unpack(ARGV, 5))
-redis.call('XACK', KEYS[1], ARGV[2], ARGV[3])
-redis.call('XDEL', KEYS[1], ARGV[3])
-redis.call('HDEL', KEYS[3], ARGV[3])
+# KEYS: dead; ARGV: bound, id from which to look for the letter of this entry or '', lane, entry, then its fields.
+# Returns 0 where there are too many.
+WRITE_LETTER = Script("""
+if ARGV[2] ~= '' then
+  for _, letter in ipairs(redis.call('XRANGE', KEYS[1], ARGV[2], '+')) do
+    local lane, entry
+    for at = 1, #letter[2], 2 do
+      if letter[2][at] == 'lane' then lane = letter[2][at + 1] end
+      if letter[2][at] == 'entry' then entry = letter[2][at + 1] end
+    end
+    if lane == ARGV[3] and entry == ARGV[4] then return 1 end
+  end
+end
+if redis.call('XLEN', KEYS[1]) >= tonumber(ARGV[1]) then return 0 end
+redis.call('XADD', KEYS[1], '*', unpack(ARGV, 5))
 return 1
 """)
 
@@ -84,12 +94,14 @@ class Entry:
     Attributes:
         id: in the stream.
         fields: as appended by `UpdateLog`; empty where the entry is gone.
-        tries: that failed so far.
+        tries: that count so far.
+        again: it was handed out before, to this owner or another.
     """
 
     id: bytes
     fields: Mapping[bytes, bytes]
     tries: int = 0
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,8 @@ class LaneStream:
         self._dead = keys.dead
         self._fence = fence
         self._dead_bound = dead_bound
+        self._reader: Any = broker.reader()
+        self._acks: Together[bytes, None] = Together(self._ack_together)
 
     async def open(self) -> None:
         """Make the group where it is missing, from the stream's beginning.
@@ -152,7 +166,8 @@ class LaneStream:
         reply = await READ.run(self._bus, keys, self._fence, GROUP, CONSUMER, count, after)
         entries, tries, news_after = self._mine(reply)
         counts = [int(number) for number in tries] or [0] * len(entries)
-        return Batch([_entry(raw, failed) for raw, failed in zip(entries, counts, strict=True)], news_after)
+        again = after != NEW
+        return Batch([_entry(raw, count, again=again) for raw, count in zip(entries, counts, strict=True)], news_after)
 
     async def wait(self, news_after: bytes) -> None:
         """Wait a while for an entry after `news_after` to be appended.
@@ -161,9 +176,14 @@ class LaneStream:
             BrokerUnavailable: Redis did not answer.
         """
         try:
-            await self._broker.blocking.xread({self._updates: news_after}, count=1, block=int(MAX_BLOCK * 1000))
+            block = ("COUNT", 1, "BLOCK", int(MAX_BLOCK * 1000))
+            await self._reader.execute_command("XREAD", *block, "STREAMS", self._updates, news_after)
         except (*UNREACHABLE, RedisError) as error:
             raise BrokerUnavailable(f"Redis did not answer: {type(error).__name__}") from error
+
+    def close(self) -> None:
+        """Close the connection that `wait` used."""
+        self._broker.let_go(self._reader)
 
     async def get(self, entry: bytes) -> Mapping[bytes, bytes]:
         """Return the fields of an entry again; empty where it is gone.
@@ -172,44 +192,62 @@ class LaneStream:
             BrokerUnavailable: Redis did not answer.
         """
         found = await self._bus.call("XRANGE", self._updates, entry, entry)
-        return _entry(found[0], 0).fields if found else {}
+        return _entry(found[0]).fields if found else {}
 
     async def ack(self, entry: bytes) -> None:
-        """Take an entry that is done out of the stream.
+        """Take an entry that is done out of the stream, together with the others of this loop turn.
 
         Raises:
             LaneLost: the fence is old.
             BrokerUnavailable: Redis did not confirm; it may be repeated.
         """
-        keys = (self._updates, self._fence_key, self._tries)
-        self._mine(await ACK.run(self._bus, keys, self._fence, GROUP, entry))
+        await self._acks.one(entry)
 
-    async def failed(self, entry: bytes) -> int:
-        """Count a failed try and return how many there are now.
+    async def _ack_together(self, entries: list[bytes]) -> list[None]:
+        keys = (self._updates, self._fence_key, self._tries)
+        self._mine(await ACK.run(self._bus, keys, self._fence, GROUP, *entries))
+        return [None] * len(entries)
+
+    async def count(self, entry: bytes) -> int:
+        """Count a try and return how many there are now.
 
         Raises:
             LaneLost: the fence is old.
             BrokerUnavailable: Redis did not confirm; a repeat may count twice.
         """
-        return int(self._mine(await FAILED.run(self._bus, (self._fence_key, self._tries), self._fence, entry)))
+        return int(self._mine(await COUNT.run(self._bus, (self._fence_key, self._tries), self._fence, entry, 1)))
 
-    async def bury(self, entry: bytes, letter: Mapping[str, bytes | str | int]) -> None:
-        """Move an entry to the dead letters, in one step.
+    async def uncount(self, entry: bytes) -> None:
+        """Take back a try that was counted and not made to its end.
+
+        Raises:
+            LaneLost: the fence is old.
+            BrokerUnavailable: Redis did not confirm.
+        """
+        self._mine(await COUNT.run(self._bus, (self._fence_key, self._tries), self._fence, entry, -1))
+
+    async def bury(self, entry: bytes, letter: Mapping[str, bytes | str | int], *, again: bool) -> None:
+        """Move an entry to the dead letters.
 
         Args:
             entry: its id.
-            letter: the fields of the dead letter.
+            letter: the fields of the dead letter, `lane` and `entry` among them.
+            again: the letter may be there already: this was tried before, or the entry was handed out before.
 
         Raises:
             DeadFull: there are too many dead letters; the entry stays.
             LaneLost: the fence is old.
-            BrokerUnavailable: Redis did not confirm; it may be repeated.
+            BrokerUnavailable: Redis did not confirm; it may be repeated, with `again`.
         """
-        keys = (self._updates, self._fence_key, self._tries, self._dead)
+        since = max(0, int(entry.partition(b"-")[0]) - CLOCK_MS) if again else ""
         fields = [part for field in letter.items() for part in field]
-        arguments = (self._fence, GROUP, entry, self._dead_bound, *fields)
-        if self._mine(await BURY.run(self._bus, keys, *arguments)) == 0:
-            raise DeadFull(f"{self._dead_bound} dead letters are kept; look at them and drop what is not needed")
+        about = (self._dead_bound, since, letter["lane"], entry)
+        if await WRITE_LETTER.run(self._bus, (self._dead,), *about, *fields) == 0:
+            raise DeadFull(
+                f"{self._dead_bound} dead letters are kept; look at them with `mini-apps dead list` and drop what is "
+                "not needed"
+            )
+        await self.ack(entry)
 
     def _mine(self, reply: Any) -> Any:
         if reply is None:
@@ -217,6 +255,6 @@ class LaneStream:
         return reply
 
 
-def _entry(raw: Sequence[Any], tries: int) -> Entry:
+def _entry(raw: Sequence[Any], tries: int = 0, *, again: bool = False) -> Entry:
     flat = raw[1] or ()  # a pending entry that was deleted has none
-    return Entry(raw[0], dict(zip(flat[::2], flat[1::2], strict=True)), tries)
+    return Entry(raw[0], dict(zip(flat[::2], flat[1::2], strict=True)), tries, again)

@@ -4,6 +4,8 @@ Guarantee: `append` returns once Redis has the update. An update with an `update
 25 hours is not appended again, so whoever got no answer may simply repeat.
 """
 
+import asyncio
+import itertools
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -11,15 +13,20 @@ from typing import Any, Literal
 
 import orjson
 from prometheus_client import Counter
+from redis.exceptions import RedisError
 
-from shared.broker import Broker
+from shared.broker import UNREACHABLE, Broker, reconnect_delay
 from shared.bus import Bus
-from shared.keys import UPDATE_ID_BLOCK_BITS, AppKeys
+from shared.keys import FAST_LANE, UPDATE_ID_BLOCK_BITS, AppKeys
 from shared.lifecycle import StartError
+from shared.log import get_logger
 from shared.scripts import Script
 
 SEEN_SECONDS = 25 * 3600  # Telegram repeats an update for up to 24 hours
 LANE_BOUND = 100_000  # entries of one lane, then producers are refused
+FAST_KINDS = ("pre_checkout_query",)  # what goes ahead of everything
+FAST_SECONDS = 10.0  # Telegram takes an answer for so long; https://core.telegram.org/bots/api#answerprecheckoutquery
+CHANGING = b">"  # in the number of lanes while they are changed: `16>32`
 LARGEST_UPDATE_ID = 2**53 - 1
 
 Via = Literal["webhook", "polling"]
@@ -36,7 +43,13 @@ redis.call('EXPIRE', KEYS[2], ARGV[3])
 return 1
 """)
 
-taken = Counter("mini_apps_updates_taken", "Telegram updates offered to the log", ["app", "via", "outcome"])
+log = get_logger("updates")
+
+offered = Counter(
+    "mini_apps_updates_taken",
+    "Updates offered to the lanes by webhook or polling: taken, duplicate, overloaded, bad",
+    ["app", "via", "outcome"],
+)
 
 
 class BadUpdate(ValueError):
@@ -44,7 +57,7 @@ class BadUpdate(ValueError):
 
 
 class Overloaded(Exception):
-    """The lane is full: its entries must be worked off first; what was asked may be asked again later."""
+    """As much waits as may: it must be worked off first; what was asked may be asked again later."""
 
 
 def order_key(update: Mapping[str, Any]) -> int:
@@ -53,12 +66,25 @@ def order_key(update: Mapping[str, Any]) -> int:
     Args:
         update: the decoded update; kinds nobody knows yet are looked at the same way.
     """
+    for event in update.values():  # nearly all have a chat, right here
+        if type(event) is dict and type(chat := event.get("chat")) is dict and type(found := chat.get("id")) is int:
+            return found
     events = [value for value in update.values() if isinstance(value, Mapping)]
     return next((found for event in events for found in _ids(event)), 0)
 
 
 def lane_of(update: Mapping[str, Any], lanes: int) -> int:
-    """Return the lane of an update, 0 … `lanes` - 1: the same in every process and at any time."""
+    """Return the lane of an update, the same in every process and at any time.
+
+    Args:
+        update: decoded.
+        lanes: how many there are.
+
+    Returns:
+        0 … `lanes` - 1, or `FAST_LANE` for what must be answered at once, whatever else its user has waiting.
+    """
+    if any(kind in update for kind in FAST_KINDS):
+        return FAST_LANE
     return zlib.crc32(b"%d" % order_key(update)) % lanes
 
 
@@ -105,6 +131,7 @@ class UpdateLog:
         self._bus = bus
         self._lanes = lanes
         self._bound = bound
+        self._counters: dict[tuple[str, str], Counter] = {}
 
     async def append(self, app: str, update: bytes | dict[str, Any], via: Via) -> bool:
         """Take an update in, unless it was taken before.
@@ -125,15 +152,42 @@ class UpdateLog:
         try:
             done = await self._append(app, update, via)
         except BadUpdate:
-            taken.labels(app, via, "bad").inc()
+            offered.labels(app, via, "bad").inc()
             raise
         if done < 0:
-            taken.labels(app, via, "overloaded").inc()
+            offered.labels(app, via, "overloaded").inc()
             raise Overloaded(f"app {app!r}: {self._bound} updates already wait in this lane; are bot workers running?")
-        taken.labels(app, via, "taken" if done else "duplicate").inc()
+        offered.labels(app, via, "taken" if done else "duplicate").inc()
         return done > 0
 
+    def begin(self, app: str, raw: bytes) -> "asyncio.Future[Any]":
+        """Begin to take in an update that came by webhook; for those that come by the thousand.
+
+        Returns:
+            A future of 1 when it is taken, 0 when it was before, -1 when its lane is full; whatever it raises,
+            `append` may be asked instead. Nothing is counted before `note`.
+
+        Raises:
+            BadUpdate: it is no update.
+            BrokerUnavailable: the connection to Redis is down.
+        """
+        names, arguments = self._prepare(app, raw, "webhook")
+        return APPEND.begin(self._bus, names, *arguments)
+
+    def note(self, app: str, via: Via, *, taken: bool) -> None:
+        """Count an update that `begin` took in."""
+        outcome = "taken" if taken else "duplicate"
+        counter = self._counters.get((app, outcome))
+        if counter is None:
+            counter = self._counters[app, outcome] = offered.labels(app, via, outcome)
+        counter.inc()
+
     async def _append(self, app: str, update: bytes | dict[str, Any], via: Via) -> int:
+        names, arguments = self._prepare(app, update, via)
+        return int(await APPEND.run(self._bus, names, *arguments, replicated=True))
+
+    def _prepare(self, app: str, update: bytes | dict[str, Any], via: Via) -> tuple[tuple[str, str], tuple[Any, ...]]:
+        """Give keys and arguments of the script."""
         decoded = parse_update(update) if isinstance(update, bytes) else check_update(update)
         raw = update if isinstance(update, bytes) else _encode(update)
         keys = self._apps.get(app) or self._apps.setdefault(app, self._keys.app(app))
@@ -141,25 +195,68 @@ class UpdateLog:
         bit = number & ((1 << UPDATE_ID_BLOCK_BITS) - 1)
         names = (keys.updates(lane), keys.seen(lane, number))
         fields = ("id", number, "update", raw, "received", int(time.time() * 1000), "via", via)
-        arguments = (bit, self._bound, SEEN_SECONDS, *fields)
-        return int(await APPEND.run(self._bus, names, *arguments))
+        return names, (bit, self._bound, SEEN_SECONDS, *fields)
+
+
+class LanesChanging(Exception):
+    """Updates are being moved to another number of lanes."""
+
+    def __init__(self, app: str, kept: bytes) -> None:
+        before, _, after = kept.decode().partition(CHANGING.decode())
+        super().__init__(
+            f"app {app!r}: its lanes are being changed from {before} to {after}; if nobody does, that was interrupted: "
+            f"run `mini-apps lanes resize {after}` again"
+        )
+
+
+async def lanes_in_use(bus: Bus, keys: AppKeys) -> int:
+    """Return over how many lanes an app's updates are spread; 0 where nobody has said yet.
+
+    Raises:
+        LanesChanging: they are being moved.
+        BrokerUnavailable: Redis did not answer.
+    """
+    kept = await bus.call("GET", keys.lanes) or b"0"
+    if CHANGING in kept:
+        raise LanesChanging(keys.app, kept)
+    return int(kept)
 
 
 async def agree_on_lanes(broker: Broker, app: str, lanes: int) -> None:
     """Make sure every process of the deployment spreads this app's updates over the same lanes.
 
     Raises:
-        StartError: the deployment was started with another number.
+        StartError: the deployment was started with another number, or is being changed to another.
         redis.exceptions.RedisError: Redis did not answer.
     """
     key = broker.keys.app(app).lanes
-    await broker.client.set(key, lanes, nx=True)
-    kept = int(await broker.client.get(key) or lanes)
+    _, kept_there = await broker.together(("SET", key, lanes, "NX"), ("GET", key))
+    found: Any = kept_there or b"%d" % lanes
+    if CHANGING in found:
+        raise StartError(str(LanesChanging(app, bytes(found))))
+    kept = int(found)
     if kept != lanes:
         raise StartError(
             f"app {app!r} has {kept} lanes in Redis, but bot.lanes is {lanes}: with both, updates of one chat would "
-            f"overtake each other; set bot.lanes = {kept} in this process too"
+            f"overtake each other; set bot.lanes = {kept} in this process too, or stop every gateway and bot worker "
+            f"and run `mini-apps lanes resize {lanes}`"
         )
+
+
+async def agree_on_lanes_patiently(broker: Broker, app: str, lanes: int) -> None:
+    """Do `agree_on_lanes` as often as it takes until Redis answers.
+
+    Raises:
+        StartError: the deployment was started with another number.
+    """
+    for attempt in itertools.count():
+        try:
+            await agree_on_lanes(broker, app, lanes)
+        except (*UNREACHABLE, RedisError) as error:
+            log.warning("Redis went away; waiting for it", app=app, error=str(error) or type(error).__name__)
+            await asyncio.sleep(reconnect_delay(attempt))
+        else:
+            return
 
 
 def _encode(update: dict[str, Any]) -> bytes:
