@@ -14,12 +14,15 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway import metrics
 from gateway.answers import error_response
+from gateway.heads import Heads
 from gateway.webhook import LOGGED_PATH
 from shared.addresses import Network, client_address
 from shared.health import PATHS as HEALTH_PATHS
 
 TELEGRAM_WEB = "https://*.telegram.org"  # web.telegram.org and its variants show mini apps in a frame
-CROSS_ORIGIN_ROUTES = frozenset({"/negotiate", "/settings.json", "/apps/{name}/settings.json", "/client/{path}"})
+CROSS_ORIGIN_ROUTES = frozenset(
+    {"/negotiate", "/settings.json", "/apps/{name}/settings.json", "/apps/{name}/media", "/client/{path}"}
+)
 LOOPBACK = ("127.0.0.1", "localhost")
 LONGEST_LOGGED_PATH = 200
 
@@ -44,10 +47,12 @@ class Edge:
 
     Attributes:
         running: requests being handled now.
+        heads: the connections that wait for their first request.
     """
 
     def __init__(self, trusted: Sequence[Network], allowed_origins: Sequence[str], frames: Sequence[str]) -> None:
         self.running = 0
+        self.heads = Heads()
         self._nothing_runs = asyncio.Event()
         self._nothing_runs.set()
         self._trusted = trusted
@@ -63,20 +68,26 @@ class Edge:
             try:
                 return await _guarded(request, handler)
             finally:
-                self._end()
+                self.leave()
 
         application.middlewares.append(middleware)
         application.on_response_prepare.append(self._complete)
 
     def _begin(self, request: web.Request) -> None:
+        self.heads.came(request.transport)
         forwarded = request.headers.getall("X-Forwarded-For", ())
         request[ADDRESS] = client_address(request.remote, forwarded, self._trusted)
         request[ROUTE] = route_of(request)
         request[BEGAN] = perf_counter()  # the event loop's clock knows milliseconds only
+        self.enter()
+
+    def enter(self) -> None:
+        """Count a request that begins."""
         self.running += 1
         self._nothing_runs.clear()
 
-    def _end(self) -> None:
+    def leave(self) -> None:
+        """Count a request that ends."""
         self.running -= 1
         if not self.running:
             self._nothing_runs.set()
@@ -174,9 +185,6 @@ def logged_path(request: web.BaseRequest) -> str:
     return "/webhook/?" if "webhook" in path.lower() else path[:LONGEST_LOGGED_PATH]
 
 
-class QuietAboutBadRequests(logging.Filter):
-    """Drops aiohttp's traceback for each request that is no HTTP: the access log has its line."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the record is to be written (logging's callback)."""
-        return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+def quiet_about_bad_requests(record: logging.LogRecord) -> bool:
+    """Drop aiohttp's traceback for each request that is no HTTP (logging's filter): the access log has its line."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)

@@ -12,7 +12,7 @@ from gateway.node_list import NodeList, pick
 from shared.addresses import Network, client_address, limit_key
 from shared.messages import PROTOCOL
 from shared.rate_limit import RateLimit
-from shared.settings import Settings
+from shared.settings import Settings, enabled
 
 RETRY_SECONDS = 2
 
@@ -27,11 +27,15 @@ class Negotiate:
     """
 
     def __init__(self, settings: Settings, nodes: NodeList, trusted: Sequence[Network]) -> None:
-        self._apps = sorted(name for name, app in settings.apps.items() if app.enabled)
+        self._apps = sorted(enabled(settings))
         self._public_url = settings.ws.public_url
         self._nodes = nodes
         self._trusted = trusted
         self._limit = RateLimit(settings.gateway.negotiate_per_minute)
+
+    def serve(self, settings: Settings) -> None:
+        """Send the clients of the apps of these settings to nodes from now on."""
+        self._apps = sorted(enabled(settings))
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes; they come before those of files, which would take an app's `settings.json`."""

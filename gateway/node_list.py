@@ -1,13 +1,10 @@
 """The live WebSocket nodes as this gateway sees them, read from Redis once a second and not per request."""
 
-import asyncio
-import contextlib
 import random
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType, TracebackType
-from typing import Self
+from types import MappingProxyType
 
 import structlog
 from redis.exceptions import RedisError
@@ -15,6 +12,7 @@ from redis.exceptions import RedisError
 from gateway import metrics
 from shared.broker import UNREACHABLE, Broker
 from shared.nodes import Node, live_nodes
+from shared.periodic import Periodic
 
 REFRESH_SECONDS = 1.0
 MOST_SENT = 1_000  # clients remembered as on their way; beyond, the oldest count as arrived
@@ -46,34 +44,19 @@ def _full(node: Node) -> bool:
     return 0 < node.capacity <= node.connections
 
 
-class NodeList:
-    """Keeps the list fresh while its block runs; before and after it is stale.
+class NodeList(Periodic):
+    """Keeps the list fresh while its block runs; before and after, or while Redis does not answer, it is stale.
 
     Args:
         broker: need not be open yet.
     """
 
     def __init__(self, broker: Broker) -> None:
+        super().__init__(REFRESH_SECONDS, "node-list")
         self._broker = broker
         self._nodes: list[Node] = []
         self._read_at = float("-inf")
         self._sent: deque[tuple[float, str]] = deque(maxlen=MOST_SENT)
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        """Start reading; the first reading is waited for, unless Redis does not answer."""
-        await self._refresh()
-        self._task = asyncio.create_task(self._keep_fresh(), name="node-list")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop reading."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
 
     @property
     def fresh(self) -> bool:
@@ -99,12 +82,7 @@ class NodeList:
         """Say why nobody can be sent to a node now, or None; for readiness."""
         return None if self.fresh else "nodes: the list could not be read from Redis lately"
 
-    async def _keep_fresh(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            await self._refresh()
-
-    async def _refresh(self) -> None:
+    async def _once(self) -> None:
         asked = time.monotonic()
         try:
             self._nodes = await live_nodes(self._broker, "ws")

@@ -7,9 +7,11 @@ from aiohttp import hdrs, web
 
 from gateway import files, html
 from mini_apps import client_files
-from shared.settings import Settings
+from shared.media import is_upload
+from shared.settings import Settings, enabled
 
 MEDIA_POLICY = "sandbox"  # what users uploaded must not run as a page of ours
+UPLOADED = "public, max-age=31536000, immutable"  # an uploaded picture never changes: each has a name of its own
 
 log = structlog.get_logger("pages")
 
@@ -25,8 +27,18 @@ class Pages:
         self._sandbox = settings.gateway.sandbox_url
         self._media = settings.resolve(settings.gateway.media) if settings.gateway.media else None
         self._client = client_files.folder()
-        apps = {name: app for name, app in settings.apps.items() if app.enabled}
-        self._folders = {name: settings.resolve(app.pages) if app.pages else None for name, app in apps.items()}
+        self._folders: dict[str, Path | None] = {}
+        self.serve(settings)
+
+    def serve(self, settings: Settings) -> None:
+        """Serve the pages of the apps of these settings from now on; a missing folder is a line in the log."""
+        before = self._folders
+        apps = enabled(settings).items()
+        self._folders = {name: settings.resolve(app.pages) if app.pages else None for name, app in apps}
+        for name, folder in self._folders.items():
+            if folder is not None and before.get(name) != folder and not folder.is_dir():
+                advice = f"make it, or correct apps.{name}.pages"
+                log.warning("the folder of an app's pages does not exist", app=name, folder=str(folder), advice=advice)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of files and redirects."""
@@ -39,13 +51,6 @@ class Pages:
             web.get("/client/{path:.*}", self._client_file),
             web.get("/media/{path:.*}", self._media_file),
         ]
-
-    def warn(self) -> None:
-        """Log a line for each app whose pages are not where the settings say."""
-        for name, folder in self._folders.items():
-            if folder is not None and not folder.is_dir():
-                advice = f"make it, or correct apps.{name}.pages"
-                log.warning("the folder of an app's pages does not exist", app=name, folder=str(folder), advice=advice)
 
     async def _front(self, _request: web.Request) -> web.Response:
         if self._sandbox:
@@ -87,6 +92,9 @@ class Pages:
     async def _media_file(self, request: web.Request) -> web.StreamResponse:
         if self._media is None:
             raise web.HTTPNotFound
-        response = await files.respond(request, self._media, request.match_info["path"])
+        path = request.match_info["path"]
+        response = await files.respond(request, self._media, path)
         response.headers[hdrs.CONTENT_SECURITY_POLICY] = MEDIA_POLICY
+        if is_upload(path.rpartition("/")[2]):
+            response.headers[hdrs.CACHE_CONTROL] = UPLOADED
         return response

@@ -12,25 +12,31 @@ from typing import Self
 
 import structlog
 from aiohttp import web
-from redis.exceptions import RedisError
 
-from gateway.edge import AccessLog, Edge, QuietAboutBadRequests, frame_origins
+from gateway import metrics
+from gateway.backlog import BacklogWatch
+from gateway.edge import AccessLog, Edge, frame_origins, quiet_about_bad_requests
 from gateway.negotiate import Negotiate
 from gateway.node_list import NodeList
 from gateway.pages import Pages
-from gateway.webhook import Webhook
+from gateway.quick import QuickHooks
+from gateway.uploads import Uploads
+from gateway.webhook import Webhook, hooks
 from shared import health
 from shared.addresses import parse_networks
-from shared.broker import UNREACHABLE, Broker, reconnect_delay
-from shared.bus import Bus
+from shared.broker import Broker
+from shared.bus import Bus, lag_seconds
+from shared.deployment import apps_of
 from shared.lifecycle import Process, StartError
-from shared.nodes import Node, Registration
-from shared.settings import GatewaySettings, Settings
-from shared.updates import UpdateLog, agree_on_lanes
+from shared.nodes import Figures, Node, Registration
+from shared.process_metrics import total
+from shared.reread import watched
+from shared.settings import Changes, GatewaySettings, Settings
+from shared.updates import UpdateLog, agree_on_lanes_patiently
 from shared.version import package_version
 
 BACKLOG = 4096  # connections the kernel holds until we accept them; asyncio's 100 makes a storm wait
-IDLE_SECONDS = 75.0  # longer than the usual 60 s of a proxy; also bounds the wait for a request's headers
+IDLE_SECONDS = 75.0  # longer than the usual 60 s of a proxy; also bounds the wait for a later request's head
 MAX_LINE = MAX_FIELD = 8_190  # bytes of a request line, of a header
 MAX_HEADERS = 128
 LINGER_SECONDS = 3.0  # how long the rest of a refused body is read, so that the caller sees the answer
@@ -38,6 +44,7 @@ LAME_DUCK_SECONDS = 5.0  # how long a stopping gateway still listens while reque
 CLOSE_MARGIN = 2.0  # seconds of the drain kept for closing what is behind the HTTP server
 
 log = structlog.get_logger("gateway")
+server_log = logging.getLogger("gateway.http")
 
 
 async def serve(process: Process, settings: Settings) -> None:
@@ -52,30 +59,48 @@ async def serve(process: Process, settings: Settings) -> None:
         shared.broker.BrokerUnfit: Redis is too old or refuses us.
     """
     broker = Broker(settings.redis)
-    nodes, webhook = NodeList(broker), Webhook(settings)
     trusted = parse_networks(settings.gateway.trusted_proxies)
+    nodes, webhook = NodeList(broker), Webhook(settings, trusted)
     edge = Edge(trusted, settings.ws.allowed_origins, frame_origins(settings.gateway.sandbox_url))
     application = web.Application(client_max_size=settings.gateway.max_update_bytes)
     edge.install(application)
     application.add_routes(_health_routes(process))
-    for part in (Negotiate(settings, nodes, trusted), webhook, pages := Pages(settings)):
+    uploads = Uploads(settings)
+    parts = (Negotiate(settings, nodes, trusted), webhook, uploads, Pages(settings))
+    for part in parts:
         application.add_routes(part.routes())
-    pages.warn()
     node_id = f"gateway-{socket.gethostname()}-{secrets.token_hex(3)}"
-    async with Listener(application, settings.gateway, process.drain_seconds) as listener:
+    async with Listener(application, settings.gateway, process.drain_seconds, webhook, edge) as listener:
         process.port = listener.port
-        node = Node(node_id, "gateway", listener.url, version=package_version(), started=int(time.time()))
-        async with broker, Bus(broker, node_id) as bus, nodes, Registration(broker, node) as registration:
-            for app in webhook.apps:
-                await _agree(broker, app, settings.bot.lanes)
+        started = int(time.time())
+        node = Node(
+            node_id, "gateway", listener.url, version=package_version(), started=started, apps=apps_of(settings)
+        )
+        registered = Registration(broker, node, figures=_figures)
+        async with broker, Bus(broker, node_id) as bus, nodes, registered as registration:
+            await _agree(broker, settings)
             webhook.updates = UpdateLog(broker, bus, settings.bot.lanes)
+            uploads.attach(bus)
             process.check(bus.trouble)
             process.check(nodes.trouble)
+            backlog = BacklogWatch(broker, settings)
             process.started()
-            await process.stopping.wait()
+
+            async def serve_anew(found: Settings, _changes: Changes) -> None:
+                await _agree(broker, found)
+                for part in (*parts, backlog):
+                    part.serve(found)
+                await registration.serves(apps_of(found))
+
+            async with backlog, watched(process, settings, serve_anew):
+                await process.stopping.wait()
             await registration.drain()
             await edge.calm(min(LAME_DUCK_SECONDS, process.drain_seconds / 2))
             await listener.close()
+
+
+def _figures() -> Figures:
+    return Figures(received=total(metrics.requests), lag=total(lag_seconds))
 
 
 class Listener:
@@ -85,12 +110,23 @@ class Listener:
         application: what answers.
         settings: where to listen.
         drain_seconds: deadline of the process; running requests get most of it.
+        webhook: takes plain updates off new connections.
+        edge: counts requests that run.
     """
 
-    def __init__(self, application: web.Application, settings: GatewaySettings, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        application: web.Application,
+        settings: GatewaySettings,
+        drain_seconds: float,
+        webhook: Webhook,
+        edge: Edge,
+    ) -> None:
+        self._webhook, self._edge = webhook, edge
+        self._server: asyncio.Server | None = None
+        self._quick: set[QuickHooks] = set()
         self._host, self._port = settings.host, settings.port
-        server_log = logging.getLogger("gateway.http")
-        server_log.addFilter(QuietAboutBadRequests())
+        server_log.addFilter(quiet_about_bad_requests)
         self._runner = web.AppRunner(
             application,
             access_log_class=AccessLog,
@@ -112,7 +148,10 @@ class Listener:
         """
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self._port, backlog=BACKLOG, reuse_address=True).start()
+            loop = asyncio.get_running_loop()
+            self._server = await loop.create_server(
+                self._protocol, self._host, self._port, backlog=BACKLOG, reuse_address=True
+            )
         except OSError as error:
             await self._runner.cleanup()
             raise StartError(_cannot_listen(self._host, self._port, error)) from None
@@ -127,17 +166,38 @@ class Listener:
 
     async def close(self) -> None:
         """Listen no more, let running requests end, close the connections."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._quick):
+            connection.close()
         await self._runner.cleanup()
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Make what takes a new connection: updates first, and aiohttp for everything else."""
+        return QuickHooks(self._webhook, self._edge, self._aiohttp, self._quick)
+
+    def _aiohttp(self) -> asyncio.Protocol:
+        server = self._runner.server
+        if server is None:
+            raise StartError("the gateway does not listen")
+        return server()
+
+    @property
+    def _address(self) -> tuple[str, int]:
+        if self._server is None:
+            raise StartError("the gateway does not listen")
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return str(host), int(port)
 
     @property
     def port(self) -> int:
         """The port it listens on: what 0 turned into."""
-        return int(self._runner.addresses[0][1])
+        return self._address[1]
 
     @property
     def url(self) -> str:
         """Where it listens."""
-        host, port = self._runner.addresses[0][0], self.port
+        host, port = self._address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -162,12 +222,7 @@ def _health_routes(process: Process) -> list[web.RouteDef]:
     return [web.get(path, answer) for path in sorted(health.PATHS)]
 
 
-async def _agree(broker: Broker, app: str, lanes: int) -> None:
-    for attempt in range(1_000_000):
-        try:
-            await agree_on_lanes(broker, app, lanes)
-        except (*UNREACHABLE, RedisError) as error:
-            log.warning("Redis went away during the start; waiting for it", error=str(error) or type(error).__name__)
-        else:
-            return
-        await asyncio.sleep(reconnect_delay(attempt))
+async def _agree(broker: Broker, settings: Settings) -> None:
+    """See to it that all processes count the lanes of each app with a webhook alike."""
+    for app in [hook.app for hook in hooks(settings).values()]:
+        await agree_on_lanes_patiently(broker, app, settings.bot.lanes)

@@ -116,4 +116,4 @@ async def answers(url: str, status: int = 200) -> None:
             return False
 
     async with aiohttp.ClientSession() as session:
-        await eventually(asked, seconds=30, what=f"{url} answering {status}")
+        await eventually(asked, seconds=300, what=f"{url} answering {status}")

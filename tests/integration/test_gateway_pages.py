@@ -22,7 +22,9 @@ async def gateway(valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> AsyncI
     (tmp_path / "pages" / "app.js").write_text(CODE)
     (tmp_path / "pages" / ".env").write_text("BOT_TOKEN")
     (tmp_path / "media" / "cat.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    (tmp_path / "pages" / "out.toml").symlink_to(tmp_path / "mini-apps.toml")
+    for folder in ("pages", "media"):
+        (tmp_path / folder / "out.toml").symlink_to(tmp_path / "mini-apps.toml")
+        (tmp_path / folder / "out").symlink_to(tmp_path)
     async with running(settings_of(tmp_path, valkey.url, prefix)) as started:
         yield started
 
@@ -83,6 +85,7 @@ async def test_redirects_keep_the_query(gateway: Gateway) -> None:
         "/apps/counter/sub/%2e%2e%2f%2e%2e%2fmini-apps.toml",
         "/apps/counter/..%5cmini-apps.toml",
         "/apps/counter/out.toml",
+        "/apps/counter/out/mini-apps.toml",
         "/apps/counter//etc/passwd",
         "/apps/counter/%00",
         "/apps/counter/nothing.js",
@@ -91,6 +94,9 @@ async def test_redirects_keep_the_query(gateway: Gateway) -> None:
         "/apps/bare/",
         "/client/../pyproject.toml",
         "/media/../mini-apps.toml",
+        "/media/%2e%2e%2fmini-apps.toml",
+        "/media/out.toml",
+        "/media/out/mini-apps.toml",
         "/media/",
         "/sandbox/",
         "/nothing",

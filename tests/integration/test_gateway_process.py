@@ -36,8 +36,13 @@ async def test_a_clean_life_and_a_log_without_secrets(valkey: EmbeddedValkey, pr
         async with aiohttp.ClientSession() as session:
             hook = f"{url}/webhook/{app.webhook_path()}"
             headers = {"X-Telegram-Bot-Api-Secret-Token": secret}
-            async with session.post(hook, data='{"update_id": 1}', headers=headers) as answer:
-                assert answer.status == 200
+            for number in (1, 2):
+                update = f'{{"update_id": {number}}}'
+                async with (  # a connection each: what aiohttp got once for want of the script stays with it
+                    aiohttp.ClientSession() as other,
+                    other.post(hook, data=update, headers=headers) as answer,
+                ):
+                    assert answer.status == 200
             async with session.post(hook + "/x", data="{}", headers=headers) as answer:
                 assert answer.status == 404
             async with session.get(f"{url}/apps/counter/?tgWebAppData=hash%3Dabcdef&x=hidden-query") as answer:
@@ -51,11 +56,12 @@ async def test_a_clean_life_and_a_log_without_secrets(valkey: EmbeddedValkey, pr
         assert hidden not in text
         assert hidden not in metrics
     requests = [(line["path"], line["status"]) for line in lines(folder) if line["event"] == "request"]
-    assert ("/webhook/counter", 200) in requests
+    # There are thousands a second, so the metrics count them; but for one that finds a Redis without its script.
+    assert requests.count(("/webhook/counter", 200)) <= 1
     assert ("/webhook/?", 404) in requests
     assert ("/apps/counter/", 200) in requests
-    assert 'mini_apps_gateway_requests_total{route="/webhook/{path}",status="200"} 1.0' in metrics
-    assert 'mini_apps_gateway_updates_total{app="counter",verdict="taken"} 1.0' in metrics
+    assert 'mini_apps_gateway_requests_total{route="/webhook/{path}",status="200"} 2.0' in metrics
+    assert 'mini_apps_gateway_updates_total{app="counter",verdict="taken"} 2.0' in metrics
     events = [line["event"] for line in lines(folder) if line["event"] != "request"]  # the last one may end meanwhile
     assert events[-2:] == ["stopping", "stopped"]
 

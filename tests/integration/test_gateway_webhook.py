@@ -199,3 +199,29 @@ async def test_a_body_that_does_not_come_is_not_waited_for_forever(
     writer.close()
     await writer.wait_closed()
     assert await stored(broker) == []
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "status"),
+    [
+        ("[]", [], 403),
+        ("[]", ["149.154.167.220"], 403),  # the header of somebody who is no proxy of ours
+        ('["127.0.0.0/8"]', ["149.154.167.220"], 200),
+        ('["127.0.0.0/8"]', ["91.108.7.255"], 200),
+        ('["127.0.0.0/8"]', ["91.108.8.0"], 403),
+        ('["127.0.0.0/8"]', ["149.154.167.220, 203.0.113.9"], 403),  # the left end is whatever the caller wrote
+        ('["127.0.0.0/8"]', ["149.154.167.220", "203.0.113.9"], 403),
+        ('["127.0.0.0/8"]', ["203.0.113.9, 149.154.167.220"], 200),
+        ('["127.0.0.0/8"]', ["nonsense"], 403),
+    ],
+)
+async def test_updates_from_telegram_s_networks_only(
+    valkey: EmbeddedValkey, prefix: str, tmp_path: Path, proxies: str, forwarded: list[str], status: int
+) -> None:
+    settings = settings_of(tmp_path, valkey.url, prefix, webhook_from='["Telegram"]', trusted_proxies=proxies)
+    async with running(settings) as gateway:
+        app = gateway.settings.apps["counter"]
+        headers = [(SECRET, app.effective_webhook_secret()), *(("X-Forwarded-For", hop) for hop in forwarded)]
+        url = f"{gateway.url}/webhook/{app.webhook_path()}"
+        async with gateway.session.post(url, json=update(1), headers=headers) as answer:
+            assert answer.status == status
