@@ -1,0 +1,1 @@
+"""Broadcast jobs, as bot workers run them: under a lease, in the bulk lane, resumable."""
