@@ -20,6 +20,9 @@ HOOKS: Final = {
     "on_telegram_callback": "callback_query",
     "on_telegram_inline_raw": "inline_query",
     "on_telegram_inline": "inline_query",
+    "on_pre_checkout": "message",  # in which the payment itself comes
+    "on_payment": "message",
+    "on_refund": "message",
 }
 INTERNAL: Final = frozenset({"update", "error"})
 

@@ -11,14 +11,14 @@ TRACEBACK_LENGTH = 8_000  # characters, the end counts
 
 
 def letter(
-    error: BaseException, fields: Mapping[bytes, bytes], *, lane: int, entry: bytes, tries: int
+    error: BaseException, fields: Mapping[bytes, bytes], *, lane: str, entry: bytes, tries: int
 ) -> dict[str, bytes | str | int]:
     """Return the fields of a dead letter.
 
     Args:
         error: of the last try.
         fields: of the entry, kept as they are.
-        lane: it was in.
+        lane: it was in, by its name; empty for none.
         entry: its id in the lane.
         tries: that failed.
     """

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-from typing import Any
 
 from aiogram import Bot
 
@@ -44,7 +43,8 @@ class Ingest:
             NoPublicUrl: the gateway has no address for a webhook.
         """
         keys, mesh = self._app.keys, self._app.mesh
-        await lead(Lease(mesh.broker, Names(keys.lease("poller"), keys.fence("poller")), mesh.node_id), self._lead)
+        names = Names(keys.lease("poller"), keys.fence("poller"))
+        await lead(Lease(mesh.broker, names, mesh.node_id), self._lead, mesh.clock)
 
     async def _lead(self) -> None:
         mode = self._app.settings.ingest
@@ -70,10 +70,10 @@ class Ingest:
                 await asyncio.sleep(wait_after(error, failures))
             else:
                 break
-        await self._app.redis.hdel(self._app.keys.bot, "webhook")
+        await self._app.mesh.broker.own.execute_command("HDEL", self._app.keys.bot, "webhook")
         await Poller(self._app, self._bot, self._updates, self._kinds).run()
 
     async def _first_time(self) -> bool:
         """Tell whether nobody of this deployment brought this bot's updates in before."""
-        values: Any = str(self._bot.id)
-        return bool(await self._app.redis.hsetnx(self._app.keys.bot, "ingested", values))
+        words = ("HSETNX", self._app.keys.bot, "ingested", self._bot.id)
+        return bool(await self._app.mesh.broker.own.execute_command(*words))

@@ -2,21 +2,24 @@
 
 import asyncio
 import contextlib
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 from redis.exceptions import RedisError
 
 from shared.broker import UNREACHABLE
+from shared.clock import Clock
 from shared.leases import Lease
 
 
-async def lead(lease: Lease, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def lead(lease: Lease, work: Callable[[], Coroutine[Any, Any, None]], clock: Clock) -> None:
     """Wait for a lease and work while it is held, again and again, until the work ends by itself.
 
     Args:
         lease: not held yet.
         work: started at each ownership; cancelled when the lease is lost.
+        clock: for the rest between two tries to take it.
 
     Raises:
         Exception: what the work raised.
@@ -28,7 +31,7 @@ async def lead(lease: Lease, work: Callable[[], Coroutine[Any, Any, None]]) -> N
                 return
         except (*UNREACHABLE, RedisError):
             rest = lease.seconds  # a Redis that stood still lets every lease run out: give their owners time
-        await asyncio.sleep(rest)
+        await clock.sleep(rest, late=math.inf)
 
 
 async def while_held(lease: Lease, work: Coroutine[Any, Any, None]) -> bool:
@@ -61,3 +64,12 @@ async def pause(stopping: asyncio.Event, seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             await stopping.wait()
     return stopping.is_set()
+
+
+def is_cancelled() -> bool:
+    """Tell whether the current task is to end, where an author's code raised `CancelledError`.
+
+    Otherwise something it awaited was cancelled, which is a failure like any other.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

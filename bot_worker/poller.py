@@ -18,7 +18,7 @@ from bot_worker.api_errors import FATAL, TokenRefused, wait_after
 from bot_worker.dead_letters import letter, reason
 from bot_worker.telegram import GetRawUpdates
 from mini_apps.app import App
-from shared.broker import BrokerUnavailable, reconnect_delay
+from shared.broker import BrokerUnavailable, insist, reconnect_delay
 from shared.updates import BadUpdate, Overloaded, UpdateLog, order_key
 
 POLL_SECONDS: Final = 25
@@ -87,7 +87,7 @@ class Poller:
         last = max((update.get("update_id", 0) for update in batch if isinstance(update, dict)), default=0)
         if last:
             self._offset, self._moved = last + 1, time.monotonic()
-            await self._insist("SET", self._key, self._offset, "EX", OFFSET_SECONDS)
+            await insist(lambda: self._app.mesh.bus.call("SET", self._key, self._offset, "EX", OFFSET_SECONDS))
 
     async def _append(self, updates: list[Any]) -> None:
         """Append the updates of one chat in order, however long Redis or a full lane makes us wait."""
@@ -108,21 +108,14 @@ class Poller:
 
     async def _bury(self, update: Any, error: BadUpdate) -> None:
         raw = orjson.dumps(repr(update)[:100_000].encode("utf-8", "replace").decode())
-        dead = letter(error, {b"update": raw, b"via": b"polling"}, lane=-1, entry=b"", tries=0)
+        dead = letter(error, {b"update": raw, b"via": b"polling"}, lane="", entry=b"", tries=0)
         self._app.log.error("Telegram sent what is no update; it is among the dead letters", reason=reason(error))
-        await self._insist("XADD", self._app.keys.dead, "*", *(part for field in dead.items() for part in field))
+        fields = [part for field in dead.items() for part in field]
+        await insist(lambda: self._app.mesh.bus.call("XADD", self._app.keys.dead, "*", *fields))
 
     async def _restore(self) -> None:
-        kept = await self._insist("GET", self._key)
+        kept = await insist(lambda: self._app.mesh.bus.call("GET", self._key))
         self._offset, self._moved = int(kept or 0), time.monotonic()
-
-    async def _insist(self, *command: Any) -> Any:
-        for attempt in itertools.count():
-            try:
-                return await self._app.mesh.bus.call(*command)
-            except BrokerUnavailable:
-                await asyncio.sleep(reconnect_delay(attempt))
-        raise AssertionError  # count() never ends
 
     def _tell(self, error: TelegramAPIError, failures: int) -> None:
         metrics.polled.labels(self._app.name, type(error).__name__).inc()

@@ -2,11 +2,10 @@
 
 import asyncio
 import itertools
-import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from bot_worker.leading import lead
+from bot_worker.leading import is_cancelled, lead
 from mini_apps.app import App
 from mini_apps.hooks import call
 from shared.leases import Lease, Names
@@ -36,11 +35,11 @@ async def run(app: App) -> None:
 
     for failures in itertools.count():
         try:
-            await lead(lease, work)
+            await lead(lease, work, mesh.clock)
         except Exception:
             rest = DELAYS[min(failures, len(DELAYS) - 1)]
             app.log.exception("server_tasks failed and is called again", after_seconds=rest)
-            await asyncio.sleep(rest)
+            await app.clock.sleep(rest)
 
 
 async def _work(app: App, lease: Lease) -> None:
@@ -60,11 +59,13 @@ async def _keep_going(app: App, task: Task) -> None:
     """Run one task until it returns, from the start again whenever it raises."""
     failures = 0
     while True:
-        began = time.monotonic()
+        began = app.clock.monotonic()
         try:
             await (task if isinstance(task, Coroutine) else task())
-        except Exception:
-            failures = 1 if time.monotonic() - began > STEADY_SECONDS else failures + 1
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
+            failures = 1 if app.clock.monotonic() - began > STEADY_SECONDS else failures + 1
             if isinstance(task, Coroutine):
                 app.log.exception(
                     "a server task failed; return the coroutine function, not its call, for it to start again",
@@ -73,7 +74,7 @@ async def _keep_going(app: App, task: Task) -> None:
                 return
             rest = DELAYS[min(failures, len(DELAYS)) - 1]
             app.log.exception("a server task failed and starts again", task=_name(task), after_seconds=rest)
-            await asyncio.sleep(rest)
+            await app.clock.sleep(rest)
         else:
             return
 

@@ -5,8 +5,6 @@ is, and a running worker takes it over from one that died.
 """
 
 import contextlib
-import time
-from typing import Any, cast
 
 from redis.exceptions import RedisError
 
@@ -62,20 +60,20 @@ class Status:
         with contextlib.suppress(*UNREACHABLE, RedisError):
             status, worker = await self._read()
             if (status, worker) == (BotStatus.Running.value, self._worker):
-                await self._broker.client.hset(self._keys.bot, "worker", other)
+                await self._broker.own.execute_command("HSET", self._keys.bot, "worker", other)
 
     async def _another_runs(self) -> bool:
         status, worker = await self._read()
         if status != BotStatus.Running.value or worker in ("", self._worker):
             return False
-        return bool(await self._broker.client.exists(self._broker.keys.node(worker)))
+        return bool(await self._broker.own.execute_command("EXISTS", self._broker.keys.node(worker)))
 
     async def _read(self) -> tuple[str, str]:
-        found = cast("list[bytes | None]", await self._broker.client.hmget(self._keys.bot, ["status", "worker"]))
+        found = await self._broker.own.execute_command("HMGET", self._keys.bot, "status", "worker")
         status, worker = ((raw or b"").decode() for raw in found)
         return status, worker
 
     async def _write(self, status: BotStatus, reason: str, flood_until: int) -> None:
-        await write_status(self._broker.client, self._keys, status, worker=self._worker, flood_until=flood_until)
-        more: dict[Any, Any] = {"reason": reason, "since": int(time.time())}
-        await self._broker.client.hset(self._keys.bot, mapping=more)
+        await write_status(
+            self._broker.own, self._keys, status, worker=self._worker, reason=reason, flood_until=flood_until
+        )

@@ -1,6 +1,6 @@
 """aiogram's `Bot` as the settings of an app want it, and the raw form of getUpdates."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from aiogram import Bot
 from aiogram.client.default import DefaultBotProperties
@@ -8,8 +8,11 @@ from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.methods.base import TelegramMethod
 
+from mini_apps.telegram_session import LeanSession
 from shared.lifecycle import StartError
 from shared.settings import AppSettings
+
+SessionT = TypeVar("SessionT", bound=AiohttpSession)
 
 
 class GetRawUpdates(TelegramMethod[list[Any]]):
@@ -27,7 +30,7 @@ class GetRawUpdates(TelegramMethod[list[Any]]):
 
 
 def make_bot(settings: AppSettings) -> Bot:
-    """Make the bot of an app; its session must be closed.
+    """Make the bot of an app for the worker's own business; its session must be closed.
 
     Args:
         settings: of the app, with a token.
@@ -35,15 +38,38 @@ def make_bot(settings: AppSettings) -> Bot:
     Raises:
         StartError: a socks proxy is set and the package for it is missing.
     """
+    return bot_over(make_session(settings, LeanSession), settings)
+
+
+def bot_over(session: AiohttpSession, settings: AppSettings) -> Bot:
+    """Make the bot of an app over a session.
+
+    Args:
+        session: calls go through it.
+        settings: of the app, with a token.
+    """
     if settings.bot_token is None:
         raise ValueError(f"app {settings.name!r} has no bot token")
+    default = DefaultBotProperties(parse_mode=settings.parse_mode)
+    return Bot(settings.bot_token.get_secret_value(), session=session, default=default)
+
+
+def make_session(settings: AppSettings, kind: type[SessionT], *, limit: int = 100) -> SessionT:
+    """Make a session as the settings of an app want it.
+
+    Args:
+        settings: of the app.
+        kind: of session.
+        limit: connections at a time; 0 for no limit.
+
+    Raises:
+        StartError: a socks proxy is set and the package for it is missing.
+    """
     try:
-        session = AiohttpSession(proxy=settings.proxy or None, api=api_server(settings))
+        return kind(proxy=settings.proxy or None, limit=limit, api=api_server(settings))
     except RuntimeError:
         name = settings.name
         raise StartError(f"apps.{name}.proxy needs a package: pip install aiohttp-socks, or take proxy out") from None
-    default = DefaultBotProperties(parse_mode=settings.parse_mode)
-    return Bot(settings.bot_token.get_secret_value(), session=session, default=default)
 
 
 def api_server(settings: AppSettings) -> TelegramAPIServer:

@@ -1,7 +1,9 @@
 """Apps that the bot worker's tests run; what happens in them shows in Redis."""
 
 import asyncio
+import contextlib
 import os
+import signal
 from typing import Any
 
 from mini_apps import App
@@ -23,6 +25,10 @@ class Recorder(App):
             task = asyncio.create_task(asyncio.sleep(60))
             task.cancel()
             await task
+        if text.startswith("deaf"):
+            await self._listen_to_nobody()
+        if text.startswith("kill"):
+            os.kill(os.getpid(), signal.SIGKILL)
         if text.startswith("slow"):
             await asyncio.sleep(0.02)
         if text.startswith("wait"):
@@ -31,6 +37,11 @@ class Recorder(App):
         if text.startswith("echo"):
             return event.answer(text)
         return None
+
+    async def _listen_to_nobody(self) -> None:
+        while not await self.redis.exists(self.key("listen")):
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
 
     async def on_telegram_exception(self, exception: Exception) -> Any:
         await self.redis.incr(self.key("exceptions"))
@@ -72,6 +83,19 @@ class Routed(Recorder):
                 raise RuntimeError("edited into a bomb")
 
 
+class Shop(Recorder):
+    """Answers whoever is about to pay; `fail` in the payload fails, `hang` hangs."""
+
+    def setup_router(self, router: Any) -> None:
+        @router.pre_checkout_query()
+        async def approve(query: Any) -> None:
+            await self.redis.rpush(self.key("checkouts"), query.invoice_payload)
+            if query.invoice_payload == "fail":
+                raise RuntimeError("the till is closed")
+            if query.invoice_payload == "hang":
+                await asyncio.Event().wait()
+
+
 class Tasked(App):
     """Runs server tasks, one of which fails once."""
 
@@ -92,3 +116,19 @@ class Stubborn(App):
 
     async def run_bot(self) -> None:
         return
+
+
+class Shaky(App):
+    """Its bot ends in every way an author can think of, then runs."""
+
+    async def run_bot(self) -> None:
+        match await self.redis.incr(self.key("runs")):
+            case 1:
+                raise RuntimeError("not yet")
+            case 2:
+                raise SystemExit(3)
+            case 3:
+                task = asyncio.create_task(asyncio.sleep(60))
+                task.cancel()
+                await task
+        await super().run_bot()

@@ -17,10 +17,11 @@ from aiohttp import web
 from bot_worker.worker import serve
 from sandbox.config import BotConfig, SandboxConfig
 from sandbox.server import RUNTIME, create_app
-from sandbox.state import Bot
+from sandbox.state import Bot, World
 from shared.broker import Broker
 from shared.bus import Bus
 from shared.lifecycle import Process
+from shared.nodes import live_nodes
 from shared.settings import Settings, load
 from shared.updates import UpdateLog
 from support import eventually
@@ -39,8 +40,10 @@ class Rig:
         sandbox: its address; the application itself at `telegram`.
     """
 
-    def __init__(self, broker: Broker, web: aiohttp.ClientSession, telegram: web.Application, url: str, path: Path):
-        self.broker, self.web, self.telegram, self.sandbox, self.path = broker, web, telegram, url, path
+    def __init__(self, broker: Broker, web: aiohttp.ClientSession, runner: web.AppRunner, url: str, path: Path):
+        self.broker, self.web, self.runner, self.sandbox, self.path = broker, web, runner, url, path
+        self.telegram = runner.app
+        self.database = path / "db.sqlite"  # one, wherever else the settings of a process are
         self.keys = broker.keys.app("bot")
         self.apps: dict[str, dict[str, Any]] = {}
         self.bot_settings: dict[str, Any] = {"retry-delays": [0.05, 0.05], "hook-timeout": 5}
@@ -52,8 +55,8 @@ class Rig:
         redis = {"url": self.broker.settings.url.get_secret_value(), "prefix": self.broker.keys.prefix}
         content = {
             "redis": {**redis, "lease-seconds": self.broker.lease_seconds},
-            "database": {"url": f"sqlite+aiosqlite:///{self.path}/db.sqlite"},
-            "telegram": {"api-server": self.sandbox},
+            "database": {"url": f"sqlite+aiosqlite:///{self.database}"},
+            "telegram": {"api-server": self.sandbox, "send-per-chat": 0, "send-per-second": 0},
             "bot": {"port": 0, "lanes": LANES, **self.bot_settings},
             "apps": apps,
             **more,
@@ -74,13 +77,34 @@ class Rig:
             yield process
         finally:
             process.stopping.set()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(180):
                 await task
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """Run a worker as a process of its own."""
-        self.settings()
-        command = [sys.executable, "-m", "bot_worker", "--settings", str(self.path / "settings.json")]
+        return self._start("bot_worker")
+
+    async def start_node(self) -> str:
+        """Run a WebSocket node as a process of its own and return its address."""
+        process = self._start("ws_server", ws={"port": 0})
+
+        async def address() -> str | None:
+            assert process.poll() is None
+            return next((node.address for node in await live_nodes(self.broker, "ws")), None)
+
+        found: str = await eventually(address, seconds=300, what="the node in the register")
+        ready = found.replace("ws://", "http://").replace("/ws", "/readyz")
+
+        async def is_ready() -> bool:
+            async with self.web.get(ready) as response:
+                return response.status == 200
+
+        await eventually(is_ready, seconds=300, what="the node's readiness")
+        return found
+
+    def _start(self, module: str, **more: Any) -> subprocess.Popen[bytes]:
+        self.settings(**more)
+        command = [sys.executable, "-m", module, "--settings", str(self.path / "settings.json")]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
         log = (self.path / f"worker-{len(self.processes)}.log").open("wb")
         process = subprocess.Popen(command, env=env, cwd=self.path, stderr=log)
@@ -106,6 +130,11 @@ class Rig:
         """Send a text to the bot as a user of the sandbox."""
         address = f"{self.sandbox}/sandbox/api/bots/{bot}/users/{user}/messages"
         async with self.web.post(address, json={"text": text}) as response:
+            assert response.status == 200, await response.text()
+
+    async def fault(self, *, bot: str = "bot", **fields: Any) -> None:
+        """Let something go wrong at the sandbox; the fields are those of a fault."""
+        async with self.web.post(f"{self.sandbox}/sandbox/api/bots/{bot}/faults", json=fields) as response:
             assert response.status == 200, await response.text()
 
     async def answers(self, *, user: int = 1001, bot: str = "bot") -> list[str]:
@@ -140,6 +169,24 @@ class Rig:
         """Return how many updates are in the lanes."""
         return sum([await self.broker.client.xlen(self.keys.updates(lane)) for lane in range(LANES)])
 
+    async def telegram_closes(self) -> None:
+        """Let nobody connect to the sandbox, and break the connections there are."""
+        port = int(self.sandbox.rpartition(":")[2])
+        [site] = self.runner.sites
+        await site.stop()
+        for handler in list(self.runner.server.connections if self.runner.server else ()):
+            if handler.transport is not None:
+                handler.transport.abort()
+        self._port = port
+
+    async def telegram_opens(self) -> None:
+        """Let people connect to the sandbox again."""
+        await web.TCPSite(self.runner, "127.0.0.1", self._port).start()
+
+    def telegram_world(self) -> World:
+        """Return all the sandbox knows."""
+        return self.telegram[RUNTIME].world
+
     def bot(self, name: str = "bot") -> Bot:
         """Return what the sandbox knows of a bot."""
         return next(bot for bot in self.telegram[RUNTIME].world.bots.values() if bot.config.name == name)
@@ -164,7 +211,7 @@ async def rig(broker: Broker, path: Path) -> AsyncIterator[Rig]:
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     async with aiohttp.ClientSession() as session:
-        made = Rig(broker, session, application, url, path)
+        made = Rig(broker, session, runner, url, path)
         try:
             yield made
         finally:

@@ -27,7 +27,7 @@ async def test_another_worker_polls_when_the_leader_is_killed(deployment: Rig) -
         return await deployment.broker.client.get(deployment.keys.lease("poller"))
 
     processes = [deployment.start_worker(), deployment.start_worker()]
-    await eventually(leader, seconds=60)
+    await eventually(leader, seconds=300)
     await deployment.say("one")
     await eventually(lambda: deployment.listed("done"))
     first = await leader()
@@ -40,7 +40,7 @@ async def test_another_worker_polls_when_the_leader_is_killed(deployment: Rig) -
     async def both() -> bool:
         return len(await deployment.listed("done")) == 2
 
-    await eventually(both, seconds=30)
+    await eventually(both, seconds=300)
     assert await deployment.listed("done") == ["1001:one", "1001:two"]
     assert await leader() not in (None, first)
 
