@@ -6,14 +6,18 @@ Nothing is loaded before it is used, so `import mini_apps` is cheap for processe
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from mini_apps import quick_aiogram
+
 if TYPE_CHECKING:
     from mini_apps.app import App, BotStatus, MetaBot, SettingsListUserFilter, UserFilter
     from mini_apps.channels import Channel
     from mini_apps.client import Client
     from mini_apps.commands import bot_command
-    from mini_apps.errors import AppError, LoginRefused
-    from mini_apps.models import Base, User
+    from mini_apps.errors import AppError, LoginRefused, OutcomeUnknown
+    from mini_apps.models import Base, Payment, User
+    from mini_apps.notices import Notice, Way
     from mini_apps.publishing import Send
+    from shared.updates import Overloaded
 
 __all__ = [
     "App",
@@ -24,10 +28,15 @@ __all__ = [
     "Client",
     "LoginRefused",
     "MetaBot",
+    "Notice",
+    "OutcomeUnknown",
+    "Overloaded",
+    "Payment",
     "Send",
     "SettingsListUserFilter",
     "User",
     "UserFilter",
+    "Way",
     "bot_command",
 ]
 
@@ -36,11 +45,15 @@ _HOMES = {
     "mini_apps.channels": ("Channel",),
     "mini_apps.client": ("Client",),
     "mini_apps.commands": ("bot_command",),
-    "mini_apps.errors": ("AppError", "LoginRefused"),
-    "mini_apps.models": ("Base", "User"),
+    "mini_apps.errors": ("AppError", "LoginRefused", "OutcomeUnknown"),
+    "mini_apps.models": ("Base", "Payment", "User"),
+    "mini_apps.notices": ("Notice", "Way"),
     "mini_apps.publishing": ("Send",),
+    "shared.updates": ("Overloaded",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+quick_aiogram.install()  # before anything of ours or an author's imports aiogram
 
 
 def __getattr__(name: str) -> Any:

@@ -1,25 +1,28 @@
 """`App`: what the author of a mini app inherits from.
 
-Everything an app can override or call is here or in `mini_apps.publishing`; how it works is in the modules this one
-calls. `docs/app.md` tells which process calls what, in which order.
+Everything an app can override or call is here or in `mini_apps.publishing`, `selling`, `announcing`, `picturing` and
+`calling`; how it works is in the modules these call. `docs/app.md` tells which process calls what, in which order.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from mini_apps import commands, logins, telegram_hooks
+from mini_apps.announcing import Announcing
 from mini_apps.bot_commands import send_commands
-from mini_apps.bot_status import BotStatus, TelegramMe
+from mini_apps.bot_status import BotStatus
+from mini_apps.calling import Calling
 from mini_apps.commands import MetaBot
 from mini_apps.hooks import call
+from mini_apps.picturing import Picturing
+from mini_apps.private_names import refuse_clashes
 from mini_apps.publishing import Publishing
+from mini_apps.selling import Selling
 from mini_apps.sessions import Sessions
-from mini_apps.telegram_hooks import TelegramLink
 from shared.filters import SettingsListUserFilter, UserFilter
 
 if TYPE_CHECKING:
-    from aiogram import Bot, Router
-    from aiogram.fsm.context import FSMContext
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+
     from aiogram.types import CallbackQuery, InlineQuery, Message
 
     from mini_apps.client import Client
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["App", "BotStatus", "MetaBot", "SettingsListUserFilter", "UserFilter"]
 
 
-class App(Publishing, metaclass=MetaBot):
+class App(Publishing, Selling, Announcing, Picturing, Calling, metaclass=MetaBot):
     """A mini app. Inherit from this and override the relevant methods to implement your own.
 
     The same class runs in every process: its WebSocket hooks in each node, its Telegram hooks in the bot workers. So
@@ -55,11 +58,21 @@ class App(Publishing, metaclass=MetaBot):
     else:
         bot_command = staticmethod(commands.bot_command)
 
+    _sessions: "Sessions | None"
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Refuse a class that takes a private name of ours.
+
+        Raises:
+            TypeError: it does; the text names it.
+        """
+        super().__init_subclass__(**options)
+        refuse_clashes(cls, App)
+
     def __init__(self, settings: "AppSettings | Mapping[str, Any]", name: str | None = None) -> None:
         super().__init__(settings, name)
         self.fence = 0
-        self.telegram_link: TelegramLink | None = None
-        self._sessions: Sessions | None = None
+        self._sessions = None
 
     # In every process, and once per deployment.
 
@@ -126,10 +139,10 @@ class App(Publishing, metaclass=MetaBot):
         await logins.log_in(self, client, message)
 
     async def recheck_login(self, client: "Client") -> None:
-        """Look for a ban again once the client hears its user's messages; the node does, right before the welcome.
+        """Look for a ban or the session's end again; the node does, once the client hears its user's messages.
 
         Raises:
-            LoginRefused: the user was banned meanwhile.
+            LoginRefused: the user was banned meanwhile, or the session ended.
             BrokerUnavailable: Redis could not be asked.
         """
         await logins.recheck(self, client)
@@ -213,7 +226,7 @@ class App(Publishing, metaclass=MetaBot):
         Raises:
             ValueError: the settings hold nothing to take a key from.
         """
-        if self._sessions is None:
+        if self._sessions is None or self._sessions.settings is not self.settings:
             self._sessions = Sessions(self.name, self.settings)
         return self._sessions
 
@@ -286,57 +299,3 @@ class App(Publishing, metaclass=MetaBot):
         """
         self.log.error("a hook of the bot failed", exc_info=exception)
         return False
-
-    def setup_router(self, router: "Router") -> Any:
-        """Fill the app's aiogram router; once per instance, only in a bot worker.
-
-        Args:
-            router: its handlers get `app`, the FSM state and what middlewares add; `self.router` from then on.
-        """
-
-    async def attach_telegram(self, bot: "Bot", run: Callable[[], Awaitable[None]], me: TelegramMe) -> TelegramLink:
-        """Give the app its connection to Telegram and fill its router; the bot worker does, once.
-
-        Args:
-            bot: through which the app calls.
-            run: serves the bot until the worker stops.
-            me: which bot it is.
-        """
-        from aiogram import Router  # noqa: PLC0415 - 146 MB that only a bot worker needs
-
-        link = TelegramLink(bot, run, Router(name=self.name))
-        await call(self.setup_router, link.router)
-        self.telegram_link, self.telegram_me = link, me
-        return link
-
-    @property
-    def telegram(self) -> "Bot":
-        """The aiogram `Bot`: `await self.telegram.send_message(chat_id, "Hello")`.
-
-        Raises:
-            RuntimeError: this is no bot worker.
-        """
-        return self._link("call Telegram").bot
-
-    @property
-    def router(self) -> "Router":
-        """The app's aiogram router.
-
-        Raises:
-            RuntimeError: this is no bot worker.
-        """
-        return self._link("have a router").router
-
-    def fsm(self, event: "Message | CallbackQuery | InlineQuery") -> "FSMContext":  # noqa: ARG002 - the update being handled has one state
-        """Give the conversation state of the update that is being handled.
-
-        Raises:
-            RuntimeError: none is.
-        """
-        state: FSMContext = telegram_hooks.current_data(self)["state"]
-        return state
-
-    def _link(self, purpose: str) -> TelegramLink:
-        if self.telegram_link is None:
-            raise RuntimeError(f"app {self.name!r} can {purpose} in a bot worker only, while it has a bot token")
-        return self.telegram_link

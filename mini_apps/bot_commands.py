@@ -51,11 +51,11 @@ async def send_commands(app: "App", bot: "Bot") -> None:
     lease = Lease(mesh.broker, Names(keys.lease("commands"), keys.fence("commands")), mesh.node_id)
     with reaching():
         async with lease.wait():  # workers that start together send once
-            told = await app.redis.get(keys.commands)
+            told = await mesh.broker.own.execute_command("GET", keys.commands)
             if told == digest or (told is None and not wanted):
                 return
             await _send(bot, wanted)
-            await app.redis.set(keys.commands, digest)
+            await mesh.broker.own.execute_command("SET", keys.commands, digest)
     log.info("bot menu updated", app=app.name, commands=len(wanted))
 
 

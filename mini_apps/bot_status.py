@@ -9,16 +9,19 @@
 | `reason`, `since` | one line for people, and the unix second of the status | with each status |
 """
 
+import itertools
+import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from shared.keys import AppKeys, Keys
+    from shared.steady import Steady
 
-__all__ = ["BotStatus", "TelegramMe", "read_me", "read_status", "write_me", "write_status"]
+__all__ = ["BotReport", "BotStatus", "TelegramMe", "read_me", "read_report", "read_status", "write_me", "write_status"]
 
 
 class BotStatus(Enum):
@@ -38,6 +41,7 @@ class BotStatus(Enum):
     """It takes updates."""
 
 
+_FIELDS = ["status", "worker", "reason", "since", "flood_until", "id", "username", "first_name"]
 _NEEDS_A_WORKER = frozenset({BotStatus.Starting, BotStatus.StartFlood, BotStatus.Running})
 
 
@@ -56,29 +60,61 @@ class TelegramMe:
     first_name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class BotReport:
+    """How a bot is doing, and why.
+
+    Attributes:
+        status: of the bot.
+        reason: one line for people, empty where there is nothing to say.
+        since: unix seconds of the status, 0 where there never was one.
+        wait: seconds until Telegram lets it start, with `StartFlood`, else 0.
+        worker: node id of the bot worker that speaks for it.
+        me: the bot, once it connected.
+    """
+
+    status: BotStatus
+    reason: str = ""
+    since: int = 0
+    wait: int = 0
+    worker: str = ""
+    me: TelegramMe | None = None
+
+
 async def write_status(
-    redis: "Redis", keys: "AppKeys", status: BotStatus, *, worker: str, flood_until: int = 0
+    redis: "Redis | Steady", keys: "AppKeys", status: BotStatus, *, worker: str, reason: str = "", flood_until: int = 0
 ) -> None:
-    """Tell every process how the bot is doing.
+    """Tell every process how the bot is doing, all in one step, so that no reader sees a status without its reason.
 
     Args:
         redis: the client.
         keys: of the app.
         status: from now on.
         worker: node id of the bot worker that says so.
+        reason: one line for people.
         flood_until: unix seconds, with `StartFlood`.
     """
-    fields: dict[Any, Any] = {"status": status.value, "worker": worker, "flood_until": flood_until}
-    await redis.hset(keys.bot, mapping=fields)
+    fields: dict[str, str | int] = {
+        "status": status.value,
+        "worker": worker,
+        "reason": reason,
+        "flood_until": flood_until,
+        "since": int(time.time()),
+    }
+    await _write(redis, keys, fields)
 
 
-async def write_me(redis: "Redis", keys: "AppKeys", me: TelegramMe) -> None:
+async def write_me(redis: "Redis | Steady", keys: "AppKeys", me: TelegramMe) -> None:
     """Tell every process which bot it is."""
-    fields: dict[Any, Any] = {"id": me.id, "username": me.username, "first_name": me.first_name}
-    await redis.hset(keys.bot, mapping=fields)
+    await _write(redis, keys, {"id": me.id, "username": me.username, "first_name": me.first_name})
 
 
-async def read_status(redis: "Redis", keys: "Keys", app: str) -> BotStatus:
+async def _write(redis: "Redis | Steady", keys: "AppKeys", fields: dict[str, str | int]) -> None:
+    run: Any = redis.execute_command  # redis-py leaves it untyped
+    await run("HSET", keys.bot, *itertools.chain.from_iterable(fields.items()))
+
+
+async def read_status(redis: "Redis | Steady", keys: "Keys", app: str) -> BotStatus:
     """Read how the bot of an app is doing; a bot whose worker is gone without a word has crashed.
 
     Args:
@@ -86,15 +122,29 @@ async def read_status(redis: "Redis", keys: "Keys", app: str) -> BotStatus:
         keys: of the deployment.
         app: its name.
     """
-    fields = cast("list[bytes | None]", await redis.hmget(keys.app(app).bot, ["status", "worker"]))
-    text, worker = (field.decode() if field else "" for field in fields)
+    return (await read_report(redis, keys, app)).status
+
+
+async def read_report(redis: "Redis | Steady", keys: "Keys", app: str) -> BotReport:
+    """Read how the bot of an app is doing, and why.
+
+    Args:
+        redis: the client.
+        keys: of the deployment.
+        app: its name.
+    """
+    run: Any = redis.execute_command  # redis-py leaves it untyped
+    found: list[bytes | None] = await run("HMGET", keys.app(app).bot, *_FIELDS)
+    text, worker, reason, since, until = (field.decode() if field else "" for field in found[:5])
+    me = read_me(found[5:])
     try:
         status = BotStatus(text)
     except ValueError:
-        return BotStatus.Disconnected
-    if status in _NEEDS_A_WORKER and not await redis.exists(keys.node(worker)):
-        return BotStatus.Crashed
-    return status
+        return BotReport(BotStatus.Disconnected, me=me)
+    if status in _NEEDS_A_WORKER and not await run("EXISTS", keys.node(worker)):
+        return BotReport(BotStatus.Crashed, f"its worker {worker} is gone", int(since or 0), 0, worker, me)
+    wait = max(0, int(until or 0) - int(time.time())) if status is BotStatus.StartFlood else 0
+    return BotReport(status, reason, int(since or 0), wait, worker, me)
 
 
 def read_me(fields: list[bytes | None]) -> TelegramMe | None:

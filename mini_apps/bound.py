@@ -1,20 +1,22 @@
 """What an app is before it does anything: settings, a name, and the process it is bound to."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, contextmanager
+import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
-
-from mini_apps.bot_status import BotStatus, TelegramMe, read_me, read_status
-from shared.broker import UNREACHABLE, BrokerUnavailable
+from mini_apps.bot_status import BotReport, BotStatus, TelegramMe, read_me, read_report
+from shared.broker import reaching
+from shared.clock import MACHINE, Clock
 from shared.filters import SettingsListUserFilter, UserFilter
 from shared.keys import AppKeys
 from shared.log import LogSource
 from shared.settings import AppSettings, Settings
 from shared.settings.model import canonical
+from shared.together import Together
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from redis.asyncio import Redis
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ME_FIELDS", "BoundApp", "reaching"]
 
 ME_FIELDS = ["id", "username", "first_name"]
+ASK_AGAIN_SECONDS = 1.0
 
 
 class BoundApp(LogSource):
@@ -34,13 +37,20 @@ class BoundApp(LogSource):
         name: of the app in the deployment; else that of the settings, else the class's in lower case.
     """
 
+    _settings_filter: SettingsListUserFilter
+    _me_asked: float
+    _mesh: "Mesh | None"
+
     def __init__(self, settings: AppSettings | Mapping[str, Any], name: str | None = None) -> None:
         self.settings = _app_settings(settings, name or "", type(self).__name__.lower())
         self.name = name or self.settings.name
-        self.user_filter: UserFilter = SettingsListUserFilter(self.settings.banned, self.settings.admins)
+        self._settings_filter = SettingsListUserFilter(self.settings.banned, self.settings.admins)
+        self.user_filter: UserFilter = self._settings_filter
         self.clients: dict[str, Client] = {}
         self.telegram_me: TelegramMe | None = None
-        self._mesh: Mesh | None = None
+        self.bans: Together[int, bool] = Together(self._are_banned)
+        self._me_asked = float("-inf")
+        self._mesh = None
 
     def __repr__(self) -> str:
         """Name the app."""
@@ -53,6 +63,19 @@ class BoundApp(LogSource):
             mesh: what the process gives its apps.
         """
         self._mesh = mesh
+
+    def use_settings(self, settings: AppSettings) -> None:
+        """Go on with other settings of the same app; the services do this when the settings file changed."""
+        ours = self.filters_by_settings
+        self.settings = settings
+        self._settings_filter = SettingsListUserFilter(settings.banned, settings.admins)
+        if ours:
+            self.user_filter = self._settings_filter
+
+    @property
+    def filters_by_settings(self) -> bool:
+        """Whether the filter is still the one made of the settings' lists."""
+        return self.user_filter is self._settings_filter
 
     @property
     def mesh(self) -> "Mesh":
@@ -69,6 +92,11 @@ class BoundApp(LogSource):
         return self._mesh
 
     @property
+    def clock(self) -> Clock:
+        """What time it is, and sleeping: the machine's clock, or in a test one that the test moves."""
+        return MACHINE if self._mesh is None else self._mesh.clock
+
+    @property
     def keys(self) -> AppKeys:
         """The app's Redis names."""
         return self.mesh.broker.keys.app(self.name)
@@ -77,6 +105,10 @@ class BoundApp(LogSource):
     def redis(self) -> "Redis":
         """The plain `redis.asyncio` client; what it returns is bytes."""
         return self.mesh.broker.client
+
+    async def _are_banned(self, users: list[int]) -> list[bool]:
+        """Tell of each of these Telegram ids whether `ban()` holds; updates of one loop turn share a question."""
+        return [bool(found) for found in await self.mesh.bus.call("SMISMEMBER", self.keys.banned, *users)]
 
     def key(self, name: str) -> str:
         """Give the Redis key of something of the author's own: `{prefix}:{app}:own:{name}`."""
@@ -92,8 +124,23 @@ class BoundApp(LogSource):
         Raises:
             BrokerUnavailable: Redis did not answer.
         """
+        return (await self.bot_report()).status
+
+    async def bot_report(self) -> BotReport:
+        """Tell how the bot is doing, since when and why, and how long a flood wait at its start still takes.
+
+        Raises:
+            BrokerUnavailable: Redis did not answer.
+        """
         with reaching():
-            return await read_status(self.redis, self.mesh.broker.keys, self.name)
+            return await read_report(self.mesh.broker.own, self.mesh.broker.keys, self.name)
+
+    def wonders_who_it_is(self) -> bool:
+        """Tell whether it is time to ask again which bot this is: at most once a second, until a bot worker said it."""
+        if self.telegram_me is not None or time.monotonic() - self._me_asked < ASK_AGAIN_SECONDS:
+            return False
+        self._me_asked = time.monotonic()
+        return True
 
     async def learn_telegram_me(self) -> TelegramMe | None:
         """Set `telegram_me` from what the bot worker wrote; None while no worker ever connected.
@@ -102,22 +149,9 @@ class BoundApp(LogSource):
             BrokerUnavailable: Redis did not answer.
         """
         with reaching():
-            fields: Any = await self.redis.hmget(self.keys.bot, ME_FIELDS)
+            fields = await self.mesh.broker.own.execute_command("HMGET", self.keys.bot, *ME_FIELDS)
         self.telegram_me = read_me(fields) or self.telegram_me
         return self.telegram_me
-
-
-@contextmanager
-def reaching() -> Iterator[None]:
-    """Turn what redis-py raises when Redis is gone into the one error of the contract.
-
-    Raises:
-        BrokerUnavailable: instead of redis-py's own.
-    """
-    try:
-        yield
-    except (*UNREACHABLE, RedisError) as error:
-        raise BrokerUnavailable(f"Redis did not answer: {type(error).__name__}") from error
 
 
 def _app_settings(given: AppSettings | Mapping[str, Any], name: str, fallback: str) -> AppSettings:

@@ -16,7 +16,9 @@ class Channel:
     Attributes:
         history: messages it keeps for clients that come back; 0 keeps none, at most 10,000.
         ttl: seconds the messages are kept after the last one was published.
-        presence: whether its members are told who comes and goes, and `App.presence` lists them.
+        presence: whether `App.presence` lists its members and `App.presence_count` counts them.
+        announce: whether, with `presence`, the members are told who comes and goes. A channel of thousands does better
+            without, since each that comes would be a frame for all; publish the count now and then.
 
     Raises:
         ValueError: out of range.
@@ -25,6 +27,7 @@ class Channel:
     history: int = 0
     ttl: float = 300.0
     presence: bool = False
+    announce: bool = True
 
     def __post_init__(self) -> None:
         """Refuse what Redis could not keep."""

@@ -4,6 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mini_apps import web_app
 from shared.close_codes import CloseCode, check_code
 from shared.codec import encode_json
 from shared.messages import check_app_message, check_channel
@@ -70,15 +71,20 @@ class Client:
 
     Attributes:
         user: who it is; None until the login is through.
+        marked_admin: whether at login a mark made the user an admin, which `App.set_admin` may have taken back since;
+            None once this client has heard of a change.
+        token_issued: when the session token it logged in with was made, unix seconds; None for a login by init data.
     """
 
-    __slots__ = ("__weakref__", "_link", "app", "id", "peer", "user")
+    __slots__ = ("__weakref__", "_link", "app", "id", "marked_admin", "peer", "token_issued", "user")
 
     def __init__(self, id: str, app: "App", link: ClientLink, peer: Peer | None = None) -> None:
         self.id = id
         self.app = app
         self.peer = peer
         self.user: Any = None
+        self.marked_admin: bool | None = False
+        self.token_issued: float | None = None
         self._link = link
 
     def __repr__(self) -> str:
@@ -110,6 +116,62 @@ class Client:
     async def leave(self, channel: str, /) -> None:
         """Leave a channel of the app; nothing happens to a client that is not in it."""
         await self._link.leave(channel)
+
+    async def answer_query(self, result: Any, /) -> str | None:
+        """Send a message in the user's name, where they opened the mini app; Telegram then closes it.
+
+        Source: https://core.telegram.org/bots/api#answerwebappquery
+
+        Args:
+            result: a text, a dict of the Bot API or aiogram's `InlineQueryResult…`.
+
+        Returns:
+            The id of the message for later edits, where it has an inline keyboard.
+
+        Raises:
+            ValueError: the mini app was not opened by a menu button or an inline button.
+            aiogram.exceptions.TelegramAPIError: Telegram refused, as when it was answered before.
+        """
+        return await web_app.answer_query(self, result)
+
+    async def prepare_message(
+        self, result: Any, /, *, users: bool = True, bots: bool = False, groups: bool = True, channels: bool = True
+    ) -> str:
+        """Prepare a message that the user can share from the page: `Telegram.WebApp.shareMessage(id)`.
+
+        Source: https://core.telegram.org/bots/api#savepreparedinlinemessage
+
+        Args:
+            result: a text, a dict of the Bot API or aiogram's `InlineQueryResult…`.
+            users: whether it may go to chats with people.
+            bots: to chats with bots.
+            groups: to groups.
+            channels: to channels.
+
+        Returns:
+            The id, good for one sharing within a while.
+
+        Raises:
+            ValueError: it may go nowhere.
+            aiogram.exceptions.TelegramAPIError: Telegram refused.
+        """
+        kinds = {"user": users, "bot": bots, "group": groups, "channel": channels}
+        return await web_app.prepare_message(self, result, kinds)
+
+    async def set_menu_button(self, text: str | None, /, url: str = "") -> None:
+        """Change the button beside the text box of the user's chat with the bot.
+
+        Source: https://core.telegram.org/bots/api#setchatmenubutton
+
+        Args:
+            text: of the button; None gives back the bot's own.
+            url: what it opens; the app's own when empty.
+
+        Raises:
+            ValueError: there is nothing to open.
+            aiogram.exceptions.TelegramAPIError: Telegram refused.
+        """
+        await web_app.set_menu_button(self, text, url)
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
         """Close the connection; nothing happens when it is closed already.

@@ -55,7 +55,7 @@ class MetaBot(type):
         super().__init__(name, bases, attrs, **options)
         methods: dict[str, str] = {}
         for method, value in attrs.items():
-            command = _marked(value)
+            command = marked(value)
             if command is None:
                 continue
             other = methods.setdefault(command.trigger, method)
@@ -122,7 +122,7 @@ def commands_of(app_class: type) -> dict[str, tuple[str, BotCommand]]:
     methods: dict[str, BotCommand | None] = {}
     for one in reversed(app_class.__mro__):
         for name, value in vars(one).items():
-            command = _marked(value)
+            command = marked(value) if hasattr(value, _MARK) else None  # of a hundred names few have one
             if command is not None:
                 methods.pop(name, None)  # the order of the menu is that of the latest registration
                 methods[name] = command
@@ -175,6 +175,7 @@ def _trigger(given: str | None, name: str) -> str:
     return trigger
 
 
-def _marked(value: Any) -> BotCommand | None:
+def marked(value: Any) -> BotCommand | None:
+    """Return the command that `bot_command` made of a method; None for any other."""
     command = getattr(value, _MARK, None) if callable(value) and not isinstance(value, type) else None
     return command if isinstance(command, BotCommand) else None

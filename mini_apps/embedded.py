@@ -5,9 +5,12 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+ServerSetting = str | int | tuple[str, ...]  # a tuple where one has several values
 
 START_SECONDS = 10.0
 STOP_SECONDS = 5.0
@@ -48,10 +51,15 @@ class EmbeddedValkey:
         folder: where it keeps its files; must exist.
         port: 0 takes a free one.
         durable: write an append-only file (fsync each second), so a restart keeps everything.
+        more: further settings of the server, by their names there.
     """
 
-    def __init__(self, folder: Path, *, port: int = 0, durable: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, port: int = 0, durable: bool = False, more: Mapping[str, ServerSetting] | None = None
+    ) -> None:
         self.folder = folder
+        self.more = dict(more or {})
+        self.first: list[str] = []  # arguments before the settings
         self.port = port or free_port()
         self.durable = durable
         self.process: subprocess.Popen[bytes] | None = None
@@ -76,8 +84,12 @@ class EmbeddedValkey:
             "appendonly": "yes" if self.durable else "no",
             "logfile": log,
             "tcp-backlog": 1024,
+            **self.more,
         }
-        command = [str(find_server()), *(part for key, value in settings.items() for part in (f"--{key}", str(value)))]
+        arguments = []
+        for key, value in settings.items():
+            arguments += [f"--{key}", *(value if isinstance(value, tuple) else (str(value),))]
+        command = [str(find_server()), *self.first, *arguments]
         # A group of its own: Ctrl-C in the terminal must reach us first, so that we stop it last.
         self.process = subprocess.Popen(  # noqa: S603 - our own binary and arguments
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, process_group=0
@@ -124,6 +136,6 @@ class EmbeddedValkey:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as probe:
                 probe.sendall(b"PING\r\n")
-                return probe.recv(16).startswith(b"+PONG")
+                return probe.recv(16).startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False

@@ -1,13 +1,14 @@
-"""The exceptions an app's author raises to say no.
+"""The exceptions an app's author raises to say no, and one to expect.
 
 Exception
 ├── AppError        one message cannot be served; becomes an `error` message, the connection lives on
-└── LoginRefused    this client may not come in; becomes a close for good
+├── LoginRefused    this client may not come in; becomes a close for good
+└── OutcomeUnknown  nobody knows whether a call of the Bot API was made
 """
 
 from shared.close_codes import CloseCode, check_code
 
-__all__ = ["AppError", "LoginRefused"]
+__all__ = ["AppError", "LoginRefused", "OutcomeUnknown"]
 
 
 class AppError(Exception):
@@ -38,3 +39,18 @@ class LoginRefused(Exception):
         super().__init__(reason)
         self.reason = reason
         self.code = check_code(code)
+
+
+class OutcomeUnknown(Exception):
+    """Nobody can tell whether Telegram did what a call asked for, and a repeat could do it twice.
+
+    Inside a hook the next try of the update gets this again, in place of a second send.
+
+    Args:
+        method: of the Bot API.
+        why: what happened.
+    """
+
+    def __init__(self, method: str, why: str) -> None:
+        super().__init__(f"{method}: Telegram may have done it or not: {why}")
+        self.method = method

@@ -1,6 +1,8 @@
-"""Grants: the proof that a user was let into a channel, so that a client that comes back need not be judged again."""
+"""Grants: the proof that a user was let into a channel, so that a client that comes back need not be judged again.
 
-import time
+And what makes grants void, alone or with all else that a user could show.
+"""
+
 from typing import TYPE_CHECKING
 
 from shared.scripts import Script
@@ -9,13 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mini_apps.app import App
-    from shared.bus import Bus
-    from shared.keys import AppKeys
+    from mini_apps.bound import BoundApp
     from shared.messages import Position
 
-__all__ = ["GRANT_SECONDS", "granted", "make_grant", "revoke"]
+__all__ = ["GRANT_SECONDS", "granted", "make_grant", "revoke", "revoke_all"]
 
 GRANT_SECONDS = 86_400  # how long a grant is good for
+EVERY_CHANNEL = ""  # no channel has this name
 
 # KEYS: revoked; ARGV: channel, unix seconds, life in s: no grant lives longer, so neither need this.
 REVOKE = Script("""
@@ -23,19 +25,41 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 """)
 
+# KEYS: revoked, valid-after; ARGV: unix seconds, life of a grant and of a session in s, where one ends at all.
+REVOKE_ALL = Script("""
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], '', ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+redis.call('SET', KEYS[2], ARGV[1])
+if ARGV[3] ~= '0' then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
+""")
+
 
 def make_grant(app: "App", telegram_id: int, channel: str) -> str:
     """Make the grant of a user for a channel, good from now on."""
-    return app.sessions.grant(telegram_id, channel, int(time.time()) + GRANT_SECONDS)
+    return app.sessions.grant(telegram_id, channel, int(app.clock.time()) + GRANT_SECONDS)
 
 
-async def revoke(bus: "Bus", keys: "AppKeys", telegram_id: int, channel: str) -> None:
+async def revoke(app: "BoundApp", telegram_id: int, channel: str) -> None:
     """Make a user's grants for a channel void; those made from now on hold.
 
     Raises:
         BrokerUnavailable: Redis did not confirm.
     """
-    await REVOKE.run(bus, [keys.revoked(telegram_id)], channel, f"{time.time():.3f}", GRANT_SECONDS)
+    revoked = app.keys.revoked(telegram_id)
+    await REVOKE.run(app.mesh.bus, [revoked], channel, f"{app.clock.time():.3f}", GRANT_SECONDS)
+
+
+async def revoke_all(app: "BoundApp", telegram_id: int) -> None:
+    """Make a user's session tokens and grants void; those made from now on hold.
+
+    Raises:
+        BrokerUnavailable: Redis did not confirm.
+    """
+    keys, settings = app.keys, app.settings
+    life = settings.session_max_age or settings.session_ttl
+    void = [keys.revoked(telegram_id), keys.valid_after(telegram_id)]
+    await REVOKE_ALL.run(app.mesh.bus, void, f"{app.clock.time():.3f}", GRANT_SECONDS, life)
 
 
 async def granted(app: "App", telegram_id: int, positions: "Mapping[str, Position]") -> set[str]:
@@ -49,15 +73,15 @@ async def granted(app: "App", telegram_id: int, positions: "Mapping[str, Positio
     Raises:
         BrokerUnavailable: Redis did not answer.
     """
-    issued = {}
+    issued, now = {}, app.clock.time()
     for channel, position in positions.items():
-        if position.grant and app.sessions.check_grant(position.grant, telegram_id, channel, time.time()):
+        if position.grant and app.sessions.check_grant(position.grant, telegram_id, channel, now):
             issued[channel] = int(position.grant.partition(".")[0]) - GRANT_SECONDS
     if not issued:
         return set()
-    revoked = await app.mesh.bus.call("HMGET", app.keys.revoked(telegram_id), *issued)
+    every, *revoked = await app.mesh.bus.call("HMGET", app.keys.revoked(telegram_id), EVERY_CHANNEL, *issued)
     return {
         channel
         for (channel, since), until in zip(issued.items(), revoked, strict=True)
-        if until is None or since > float(until)
+        if since > max(float(every or 0), float(until or 0))
     }

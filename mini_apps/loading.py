@@ -1,18 +1,23 @@
 """From settings to apps: import the classes, make and bind the instances, make the tables."""
 
+import asyncio
 import importlib
 import sys
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from mini_apps.app import App
 from mini_apps.hooks import call
+from mini_apps.sessions import Sessions
+from mini_apps.telegram_bot import load_bot, names_telegram
 from shared.lifecycle import StartError
+from shared.settings import SettingsError, enabled
 
 if TYPE_CHECKING:
     from mini_apps.mesh import Mesh
-    from shared.settings import AppSettings
+    from shared.settings import AppSettings, Settings
 
-__all__ = ["import_class", "load_app", "load_apps", "prepare"]
+__all__ = ["import_class", "import_classes", "load_app", "load_apps", "prepare", "prepare_anew"]
 
 
 def import_class(name: str, class_path: str) -> type[App]:
@@ -63,8 +68,18 @@ def load_app(name: str, settings: "AppSettings", mesh: "Mesh") -> App:
     app = import_class(name, settings.class_path)(settings, name)
     app.bind(mesh)
     if mesh.kind == "ws":
-        _check_logins(app)
+        _check_logins(type(app), settings)
     return app
+
+
+def import_classes(settings: "Settings") -> None:
+    """Import the classes of all enabled apps: before anything else runs, since that may take seconds.
+
+    Raises:
+        StartError: an app's class cannot be used.
+    """
+    for name, app in enabled(settings).items():
+        import_class(name, app.class_path)
 
 
 def load_apps(mesh: "Mesh") -> dict[str, App]:
@@ -76,8 +91,7 @@ def load_apps(mesh: "Mesh") -> dict[str, App]:
     Raises:
         StartError: an app's class cannot be used.
     """
-    apps = mesh.settings.apps.items()
-    return {name: load_app(name, settings, mesh) for name, settings in apps if settings.enabled}
+    return {name: load_app(name, settings, mesh) for name, settings in enabled(mesh.settings).items()}
 
 
 async def prepare(mesh: "Mesh") -> dict[str, App]:
@@ -91,23 +105,67 @@ async def prepare(mesh: "Mesh") -> dict[str, App]:
         BrokerUnavailable: Redis did not answer.
     """
     apps = load_apps(mesh)
-    for app in apps.values():
-        await call(app.register_models)
-    await mesh.database.create_tables(apps.values(), mesh.broker, mesh.node_id)
-    for app in apps.values():
-        await app.learn_telegram_me()
+    await _make_ready(mesh, apps.values())
     return apps
 
 
-def _check_logins(app: App) -> None:
+async def prepare_anew(
+    mesh: "Mesh", settings: "Settings", names: Iterable[str], kept: Mapping[str, App]
+) -> dict[str, App]:
+    """Make apps of settings that were read again, as `prepare` does at the start.
+
+    Args:
+        mesh: what the process gives its apps.
+        settings: as read now.
+        names: of the apps to make.
+        kept: apps that will go on with new settings; only looked at.
+
+    Raises:
+        SettingsError: with a line for each app that cannot be made or go on.
+        StartError: the database cannot be used.
+        BrokerUnavailable: Redis did not answer.
+    """
+    apps, mistakes = {}, []
+    for name in names:
+        try:
+            await asyncio.to_thread(import_class, name, settings.apps[name].class_path)
+            apps[name] = load_app(name, settings.apps[name], mesh)
+        except StartError as error:
+            mistakes.append(str(error))
+        except Exception as error:  # noqa: BLE001 - an author's constructor; the apps that run go on
+            mistakes.append(f"apps.{name}: the app could not be made: {type(error).__name__}: {error}")
+    for name, app in kept.items():
+        try:
+            if mesh.kind == "ws":
+                _check_logins(type(app), settings.apps[name])
+        except StartError as error:
+            mistakes.append(str(error))
+    if mistakes:
+        raise SettingsError(mistakes)
+    await _make_ready(mesh, apps.values())
+    return apps
+
+
+async def _make_ready(mesh: "Mesh", apps: Iterable[App]) -> None:
+    apps = list(apps)
+    if mesh.kind == "ws" and any(names_telegram(type(app)) for app in apps):
+        await load_bot()  # now: at the first call the node would hear nobody for seconds
+    for app in apps:
+        await call(app.register_models)
+    await mesh.database.create_tables(apps, mesh.broker, mesh.node_id)
+    for app in apps:
+        await app.learn_telegram_me()
+
+
+def _check_logins(app_class: type[App], settings: "AppSettings") -> None:
     """Let a lack of keys show at the start, not at each login."""
-    settings, app_class = app.settings, type(app)
     own_way = app_class.decode_telegram_data is not App.decode_telegram_data or app_class.get_user is not App.get_user
     checked = settings.verify == "signature" or settings.key_for_init_data() is not None
     if not (checked or own_way or settings.fake_user):
-        raise StartError(f"apps.{app.name}: no login can be checked; set bot-token, or webapp-key to do without it")
+        name = settings.name
+        raise StartError(f"apps.{name}: no login can be checked; set bot-token, or webapp-key to do without it")
     try:
-        _ = app.sessions
+        Sessions(settings.name, settings)
     except ValueError as error:
         raise StartError(str(error)) from None
 

@@ -1,12 +1,11 @@
 """How a login is judged, in this order, each step with its own refusal.
 
 1. The proof: a session token (`session`), init data (`hash`, `expired`, `format`, …), or in development the fake user.
-2. The live ban of `App.ban`: `banned`, 4501. The tokens a ban or logout made void: `session`.
+2. The live ban of `App.ban`: `banned`, 4501. The tokens that `App.revoke` or a ban made void: `session`.
 3. The user's row, found or made.
 4. The app's filter: `banned`, 4501. What it and the live set of admins say of `is_admin` holds for this login.
 """
 
-import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -33,10 +32,12 @@ __all__ = ["LiveFacts", "authenticate", "decode", "live_facts", "log_in", "reche
 
 @dataclass(slots=True)
 class Attempt:
-    """One run of `App.login`: the fake user it may use, and whom the default `get_user` let in."""
+    """One run of `App.login`: the fake user it may use, whom the default `get_user` let in, and by a token of when."""
 
     fake: "Mapping[str, Any] | None"
     admitted: Any = None
+    marked_admin: bool = False
+    token_issued: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class LiveFacts:
     Attributes:
         banned: by `App.ban`.
         admin: by `App.set_admin`.
-        valid_after: unix seconds before which the user's session tokens are void.
+        valid_after: unix seconds; the user's session tokens of then and before are void.
     """
 
     banned: bool
@@ -93,8 +94,10 @@ async def log_in(app: "App", client: "Client", message: dict[str, Any]) -> None:
     if user is None:
         return
     if attempt.admitted is not user:  # an override found the user by itself: bans and filters hold all the same
-        user = _admit(app, user, await live_facts(app, user.telegram_id))
-    client.user = user
+        facts = await live_facts(app, user.telegram_id)
+        user = _admit(app, user, facts)
+        attempt.marked_admin, attempt.token_issued = facts.admin, None
+    client.user, client.marked_admin, client.token_issued = user, attempt.marked_admin, attempt.token_issued
     app.clients[client.id] = client
 
 
@@ -107,29 +110,47 @@ async def authenticate(app: "App", message: "Mapping[str, Any]") -> "User":
     """
     proof = _prove(app, message)
     facts = await live_facts(app, proof.telegram_id)
-    _refuse_banned(facts)
-    if proof.issued is not None and proof.issued < facts.valid_after:
-        raise LoginRefused(SessionError.reason)
+    _refuse_banned(banned=facts.banned)
+    _refuse_void(proof.issued, facts.valid_after)
     user = await app.mesh.users.get(proof.telegram_id, proof.name)
     user.telegram_data = proof.data
     user.first_login = proof.first_login
+    marked_admin = user.is_admin or facts.admin
     admitted: User = _admit(app, user, facts)
     if (attempt := _attempt.get()) is not None:
-        attempt.admitted = admitted
+        attempt.admitted, attempt.marked_admin, attempt.token_issued = admitted, marked_admin, proof.issued
     return admitted
 
 
 async def recheck(app: "App", client: "Client") -> None:
-    """Look once more, after the client's subscriptions are confirmed: a ban since the first look went unheard.
+    """Look once more, after the client's subscriptions are confirmed: what changed since the first look went unheard.
 
     Raises:
-        LoginRefused: the user has been banned.
+        LoginRefused: the user has been banned, or the session ended.
         BrokerUnavailable: Redis could not be asked.
     """
-    facts = await live_facts(app, client.user.telegram_id)
-    _refuse_banned(facts)
-    if facts.admin:
-        mark_admin(client.user, is_admin=True)
+    telegram_id = client.user.telegram_id
+    admitted = None
+    if client.marked_admin:  # by Redis or by the row: who loses one loses both
+        found = await app.mesh.users.find(telegram_id)
+        admitted = None if found is None else app.user_filter.filter_user(found)
+    banned, admin, valid_after = await app.mesh.bus.calls(*_marks(app, telegram_id))
+    _refuse_banned(banned=bool(banned))
+    _refuse_void(client.token_issued, float(valid_after or 0))
+    if client.marked_admin is None:
+        return  # it was told meanwhile, which is newer than what was read here
+    if admin or client.marked_admin:
+        mark_admin(client.user, is_admin=bool(admin) or (admitted is not None and admitted.is_admin))
+
+
+def _marks(app: "App", telegram_id: int) -> "list[tuple[str, ...]]":
+    """Give the commands that tell whether a user is banned, whether an admin, and since when tokens count."""
+    keys, user = app.keys, str(telegram_id)
+    return [
+        ("SISMEMBER", keys.banned, user),
+        ("SISMEMBER", keys.admins, user),
+        ("GET", keys.valid_after(telegram_id)),
+    ]
 
 
 async def live_facts(app: "App", telegram_id: int) -> LiveFacts:
@@ -138,14 +159,9 @@ async def live_facts(app: "App", telegram_id: int) -> LiveFacts:
     Raises:
         BrokerUnavailable: it did not answer.
     """
-    keys = app.keys
-    commands: list[tuple[str, ...]] = [
-        ("SISMEMBER", keys.banned, str(telegram_id)),
-        ("SISMEMBER", keys.admins, str(telegram_id)),
-        ("GET", keys.valid_after(telegram_id)),
-    ]
-    if app.telegram_me is None:  # the bot worker may have started after this process
-        commands.append(("HMGET", keys.bot, *ME_FIELDS))
+    commands = _marks(app, telegram_id)
+    if app.wonders_who_it_is():  # the bot worker may have started after this process
+        commands.append(("HMGET", app.keys.bot, *ME_FIELDS))
     # Over the bus's connection, where all logins of a loop turn share one write.
     banned, admin, valid_after, *me = await app.mesh.bus.calls(*commands)
     if me:
@@ -168,21 +184,22 @@ def decode(app: "App", raw: str) -> dict[str, Any] | None:
 
 
 def _validated(app: "App", raw: str) -> InitData:
-    settings = app.settings
+    settings, now = app.settings, app.clock.time()
     if settings.verify == "signature" and settings.bot_id is not None:
         public_key = TEST_KEY if settings.test_environment else PRODUCTION_KEY
-        return validate_signature(raw, settings.bot_id, public_key=public_key, max_age=settings.init_data_max_age)
+        age = settings.init_data_max_age
+        return validate_signature(raw, settings.bot_id, public_key=public_key, now=now, max_age=age)
     key = settings.key_for_init_data()
     if key is None:
         raise RuntimeError(f"app {app.name!r} cannot check a login: set bot-token or webapp-key in its settings")
-    return validate(raw, key, max_age=settings.init_data_max_age)
+    return validate(raw, key, now=now, max_age=settings.init_data_max_age)
 
 
 def _prove(app: "App", message: "Mapping[str, Any]") -> Proof:
     attempt = _attempt.get()
     if attempt is not None and attempt.fake is not None:
         user = dict(attempt.fake)
-        return Proof(user["id"], {"user": user, "auth_date": str(int(time.time()))}, display_name(user))
+        return Proof(user["id"], {"user": user, "auth_date": str(int(app.clock.time()))}, display_name(user))
     if message.get("session"):
         return _prove_session(app, message["session"])
     return _prove_init_data(app, message.get("data") or "")
@@ -190,7 +207,7 @@ def _prove(app: "App", message: "Mapping[str, Any]") -> Proof:
 
 def _prove_session(app: "App", token: Any) -> Proof:
     try:
-        session = app.sessions.open(token, time.time())
+        session = app.sessions.open(token, app.clock.time())
     except SessionError as error:
         raise LoginRefused(error.reason) from None
     data = launch_data(session)
@@ -217,7 +234,7 @@ def _fake_user(app: "App", client: "Client", message: "Mapping[str, Any]") -> "M
 
 
 def _admit(app: "App", user: Any, facts: LiveFacts) -> Any:
-    _refuse_banned(facts)
+    _refuse_banned(banned=facts.banned)
     admitted = app.user_filter.filter_user(user)
     if admitted is None:
         raise LoginRefused(CloseCode.BANNED.reason, code=CloseCode.BANNED)
@@ -225,6 +242,11 @@ def _admit(app: "App", user: Any, facts: LiveFacts) -> Any:
     return admitted
 
 
-def _refuse_banned(facts: LiveFacts) -> None:
-    if facts.banned:
+def _refuse_banned(*, banned: bool) -> None:
+    if banned:
         raise LoginRefused(CloseCode.BANNED.reason, code=CloseCode.BANNED)
+
+
+def _refuse_void(issued: float | None, valid_after: float) -> None:
+    if issued is not None and issued <= valid_after:
+        raise LoginRefused(SessionError.reason)

@@ -3,7 +3,10 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from mini_apps.audience import Audience
 from mini_apps.users import Users
+from shared.clock import MACHINE, Clock
+from shared.inbox import Inbox
 
 if TYPE_CHECKING:
     from mini_apps.database import Database
@@ -25,7 +28,10 @@ class Mesh:
         database: shared by the apps.
         node_id: of this process, unique in the deployment.
         kind: what this process is: a WebSocket node, a bot worker, or a command.
+        clock: what its apps measure time with.
         users: the lookup of users, with its cache.
+        audience: whom the bots may write to.
+        inbox: where other processes answer this one.
     """
 
     settings: "Settings"
@@ -34,8 +40,13 @@ class Mesh:
     database: "Database"
     node_id: str
     kind: Literal["ws", "bot", "cli"]
+    clock: Clock = MACHINE
     users: Users = field(init=False)
+    audience: Audience = field(init=False)
+    inbox: Inbox = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make the lookup of users over the database."""
+        """Make what works over the database and over the bus."""
         object.__setattr__(self, "users", Users(self.database))
+        object.__setattr__(self, "audience", Audience(self.database))
+        object.__setattr__(self, "inbox", Inbox(self.bus, self.broker.keys, self.node_id))

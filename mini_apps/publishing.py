@@ -1,13 +1,15 @@
 """What an app may say and do to clients on any node, from any process."""
 
-import time
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from mini_apps import notices
 from mini_apps.bound import BoundApp
 from mini_apps.channels import Channel, options_of
-from mini_apps.grants import revoke
+from mini_apps.grants import revoke, revoke_all
+from mini_apps.notices import Notice, Way
 from shared import history, presence
 from shared.bus_frames import AdminChanged, Disconnect, Frame, Join, Leave, Message, Signal, pack
 from shared.close_codes import CloseCode, check_code
@@ -77,7 +79,11 @@ class Publishing(BoundApp):
             TypeError: a value has no JSON form.
             BrokerUnavailable: Redis did not confirm it.
         """
-        await self._publish(self.keys.everyone(), _message(message, options_))
+        payload, bus, keys = pack(_message(message, options_)), self.mesh.bus, self.keys
+        if bus.parts == 1:
+            await bus.publish(keys.everyone(), payload)
+        else:
+            await asyncio.gather(*(bus.publish(keys.everyone(part), payload) for part in range(bus.parts)))
 
     async def send_to_user(self, telegram_id: int, /, *, options_: Send | None = None, **message: Any) -> None:
         """Send a message to every client of one user, on all nodes; nothing happens where there is none.
@@ -93,6 +99,29 @@ class Publishing(BoundApp):
             BrokerUnavailable: Redis did not confirm it.
         """
         await self._publish(self.keys.user(telegram_id), _message(message, options_))
+
+    async def notify(self, telegram_id: int, text: str, /, *, options_: Notice | None = None, **message: Any) -> Way:
+        """Reach a user: by a message to their clients if one confirms it within 5 s, else by a message of the bot.
+
+        Clients that are there get `{"type": "notify", "text": text}` with the fields given here, and confirm it by
+        themselves. The bot writes at most once, and not to somebody who blocked it or never let it write.
+
+        Args:
+            telegram_id: the user.
+            text: of the bot's message, 1 to 4096 characters, in the app's `parse-mode`.
+            options_: how.
+            **message: fields for the page, `type` and `text` included.
+
+        Returns:
+            `Way.SOCKET`, `Way.BOT` or `Way.UNREACHABLE`, which are the texts `socket`, `bot` and `unreachable`.
+
+        Raises:
+            ValueError: the text is empty or too long, or a reserved type or field is used.
+            TypeError: a value has no JSON form.
+            BrokerUnavailable: Redis did not confirm it.
+            aiogram.exceptions.TelegramAPIError: Telegram refused the bot's message for another reason.
+        """
+        return await notices.notify(self, telegram_id, text, message, options_ or Notice())  # type: ignore[arg-type]  # an App is made of this
 
     async def publish(self, channel: str, /, *, options_: Send | None = None, **message: Any) -> int | None:
         """Send a message to everybody in a channel, on all nodes.
@@ -150,9 +179,25 @@ class Publishing(BoundApp):
             ValueError: the name cannot be a channel's, or the channel has no `presence`.
             BrokerUnavailable: Redis did not answer.
         """
+        self._check_presence(channel)
+        return [decode_json(user) for user in await presence.present(self.mesh.bus, self.keys, channel)]
+
+    async def presence_count(self, channel: str, /) -> int:
+        """Return how many users are in a channel, each counted once; costs the same for two as for thousands.
+
+        Args:
+            channel: its name.
+
+        Raises:
+            ValueError: the name cannot be a channel's, or the channel has no `presence`.
+            BrokerUnavailable: Redis did not answer.
+        """
+        self._check_presence(channel)
+        return await presence.count(self.mesh.bus, self.keys, channel)
+
+    def _check_presence(self, channel: str) -> None:
         if not options_of(check_channel(channel), self.channels).presence:
             raise ValueError(f"who is in {channel!r} is not kept: declare it in `channels` with Channel(presence=True)")
-        return [decode_json(user) for user in await presence.present(self.mesh.bus, self.keys, channel)]
 
     async def signal(self, name: str, /, **data: Any) -> None:
         """Have `on_signal(name, data)` run once on every WebSocket node: for what each node keeps or sends by itself.
@@ -195,7 +240,7 @@ class Publishing(BoundApp):
             BrokerUnavailable: Redis did not confirm it.
         """
         name = check_channel(channel)
-        await revoke(self.mesh.bus, self.keys, _id(user), name)
+        await revoke(self, _id(user), name)
         await self._publish(self.keys.user(_id(user)), Leave(name, "unsubscribed"))
 
     async def disconnect_user(self, user: "User | int", /, code: int = CloseCode.NORMAL, reason: str = "") -> None:
@@ -221,11 +266,10 @@ class Publishing(BoundApp):
         Raises:
             BrokerUnavailable: Redis did not confirm it.
         """
-        telegram_id, keys, bus = _id(user), self.keys, self.mesh.bus
-        await bus.call("SADD", keys.banned, str(telegram_id))
-        life = self.settings.session_max_age  # no token lives longer, so neither need this
-        await bus.call("SET", keys.valid_after(telegram_id), f"{time.time():.3f}", "EX", life)
-        await self._publish(keys.user(telegram_id), Disconnect(CloseCode.BANNED.value, CloseCode.BANNED.reason))
+        telegram_id = _id(user)
+        await self.mesh.bus.call("SADD", self.keys.banned, str(telegram_id))
+        await revoke_all(self, telegram_id)
+        await self.disconnect_user(telegram_id, CloseCode.BANNED, CloseCode.BANNED.reason)
 
     async def unban(self, user: "User | int", /) -> None:
         """Take a ban back; one that stands in the settings stays.
@@ -240,6 +284,21 @@ class Publishing(BoundApp):
         await self.mesh.bus.call("SREM", self.keys.banned, str(telegram_id))
         if telegram_id in self.settings.banned:
             self.log.warning("still banned by the settings: take it out of `banned` there", telegram_id=telegram_id)
+
+    async def revoke(self, user: "User | int", /) -> None:
+        """End all sessions of a user: clients are closed, and only fresh init data lets them in again.
+
+        For a lost phone or a leaked token. No ban: their pages log in again by themselves where they have the init
+        data, and each channel judges them anew.
+
+        Args:
+            user: the user, or the Telegram id.
+
+        Raises:
+            BrokerUnavailable: Redis did not confirm it.
+        """
+        await revoke_all(self, _id(user))
+        await self.disconnect_user(user, CloseCode.RESYNC, "session ended")
 
     async def set_admin(self, user: "User | int", /, is_admin: bool = True) -> None:  # noqa: FBT001, FBT002 - reads well without its name
         """Make a user an admin of this app, or take that back; clients that are connected learn it at once.

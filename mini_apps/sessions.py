@@ -21,13 +21,14 @@ class Sessions:
 
     Args:
         app: its name.
-        settings: its settings.
+        settings: its settings, kept as `settings`.
 
     Raises:
         ValueError: there is nothing to take a key from.
     """
 
     def __init__(self, app: str, settings: "AppSettings") -> None:
+        self.settings = settings
         self._app = app
         self._ttl = settings.session_ttl
         self._max_age = settings.session_max_age

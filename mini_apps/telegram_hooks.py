@@ -21,16 +21,28 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mini_apps.bound import reaching
+from mini_apps.bound import BoundApp, reaching
 from mini_apps.commands import commands_of, parse_command
 from mini_apps.hooks import call
+from mini_apps.routing import Routing
 
 if TYPE_CHECKING:
     from aiogram import Bot, Router
 
     from mini_apps.app import App
 
-__all__ = ["TelegramLink", "admits", "current_data", "feed", "guarded", "is_admin", "run_command", "run_raw"]
+__all__ = [
+    "Handling",
+    "TelegramLink",
+    "admits",
+    "current_data",
+    "feed",
+    "guarded",
+    "is_admin",
+    "made",
+    "run_command",
+    "run_raw",
+]
 
 Kind = Literal["message", "callback_query", "inline_query"]
 
@@ -54,22 +66,44 @@ class TelegramLink:
         bot: aiogram's, through which every call goes.
         run: serves the bot until the worker stops; what the default `App.run_bot` awaits.
         router: filled by `App.setup_router`.
+        routing: the way of events through it.
     """
 
     bot: "Bot"
     run: Callable[[], Awaitable[None]]
     router: "Router"
+    routing: Routing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.routing = Routing(self.router)
 
 
-@dataclass(slots=True)
-class _Feeding:
-    """One try of one update: the dispatcher's data (FSM state and so on), and the failure already told of."""
+class Handling:
+    """One try of one update, inside which `App.fsm` finds the dispatcher's data.
 
-    data: Mapping[str, Any] = field(default_factory=dict)
-    told: Exception | None = None
+    A class and not a generator: it is entered for every update, and this costs a third.
+
+    Args:
+        data: the dispatcher's keyword arguments for handlers (FSM state and so on).
+
+    Attributes:
+        told: the failure of which `on_telegram_exception` knows already.
+    """
+
+    __slots__ = ("_before", "data", "told")
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.data = data
+        self.told: Exception | None = None
+
+    def __enter__(self) -> None:
+        self._before = _handling.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        _handling.reset(self._before)
 
 
-_feeding: ContextVar[_Feeding | None] = ContextVar("feeding", default=None)
+_handling: ContextVar[Handling | None] = ContextVar("handling", default=None)
 
 
 async def admits(app: "App", telegram_id: int | None) -> bool:
@@ -86,18 +120,16 @@ async def admits(app: "App", telegram_id: int | None) -> bool:
         return True
     if not app.user_filter.filter_telegram_id(telegram_id):
         return False
-    with reaching():
-        return not await app.redis.sismember(app.keys.banned, str(telegram_id))
+    return not await app.bans.one(telegram_id)
 
 
-async def feed(app: "App", kind: Kind, event: Any, data: Mapping[str, Any]) -> Any:
-    """Give an admitted update to the app's raw hook and make the call it may return.
+async def feed(app: "App", kind: Kind, event: Any) -> Any:
+    """Give an admitted update to the app's raw hook and make the call it may return; inside a `Handling`.
 
     Args:
         app: the app.
         kind: of the update.
         event: aiogram's `Message`, `CallbackQuery` or `InlineQuery`, bound to the bot.
-        data: the dispatcher's keyword arguments for handlers.
 
     Returns:
         What the hook that handled it gave, a `TelegramMethod` replaced by its result.
@@ -105,11 +137,7 @@ async def feed(app: "App", kind: Kind, event: Any, data: Mapping[str, Any]) -> A
     Raises:
         Exception: a hook failed and `on_telegram_exception` did not acknowledge it.
     """
-    before = _feeding.set(_Feeding(data))
-    try:
-        return await guarded(app, lambda: call(getattr(app, RAW_HOOKS[kind]), event))
-    finally:
-        _feeding.reset(before)
+    return await guarded(app, lambda: call(getattr(app, RAW_HOOKS[kind]), event))
 
 
 async def guarded(app: "App", step: Callable[[], Awaitable[Any]]) -> Any:
@@ -126,16 +154,29 @@ async def guarded(app: "App", step: Callable[[], Awaitable[Any]]) -> Any:
         Exception: the failure, where it was not acknowledged.
     """
     try:
-        return await _made(app, await step())
+        return await made(app, await step())
     except Exception as error:
-        feeding = _feeding.get()
-        if feeding is not None:
-            if feeding.told is error:  # by the raw hook inside this step
+        current = _handling.get()
+        if current is not None:
+            if current.told is error:  # by the raw hook inside this step
                 raise
-            feeding.told = error
+            current.told = error
         if await call(app.on_telegram_exception, error):
             return True
         raise
+
+
+async def made(app: "App", result: Any) -> Any:
+    """Make the call that a hook returned; without a bot worker, as in an author's test, it stays what it is.
+
+    Args:
+        app: the app.
+        result: what the hook returned.
+
+    Returns:
+        The result of the call, or `result` where it is none.
+    """
+    return await app.telegram(result) if _is_method(result) and app.telegram_link is not None else result
 
 
 async def run_raw(app: "App", kind: Kind, event: Any) -> Any:
@@ -179,16 +220,16 @@ async def is_admin(app: "App", event: Any) -> bool:
         return bool(await app.redis.sismember(app.keys.admins, str(sender.id)))
 
 
-def current_data(app: "App") -> Mapping[str, Any]:
+def current_data(app: BoundApp) -> Mapping[str, Any]:
     """Give the dispatcher's data of the update that is being handled.
 
     Raises:
         RuntimeError: none is.
     """
-    feeding = _feeding.get()
-    if feeding is None:
+    current = _handling.get()
+    if current is None:
         raise RuntimeError(f"app {app.name!r} is not handling an update of Telegram here; call this inside a hook")
-    return feeding.data
+    return current.data
 
 
 async def _first_that_handles(app: "App", kind: Kind, event: Any) -> Any:
@@ -211,21 +252,10 @@ async def _command(app: "App", event: Any) -> Any:
 async def _route(app: "App", kind: Kind, event: Any) -> tuple[bool, Any]:
     """Offer the event to the app's router: whether one of its handlers took it, and what it returned."""
     link = app.telegram_link
-    if link is None:
+    if link is None or not link.routing.wants(kind):
         return False, None
-    from aiogram.dispatcher.event.bases import UNHANDLED, CancelHandler  # noqa: PLC0415 - only in bot workers
-
-    feeding = _feeding.get() or _Feeding()
-    try:
-        result = await link.router.propagate_event(kind, event, **{**feeding.data, "app": app})
-    except CancelHandler:  # aiogram's way for a handler or middleware to say: enough
-        return True, None
-    return result is not UNHANDLED, result
-
-
-async def _made(app: "App", result: Any) -> Any:
-    """Make the call that a hook returned; without a bot worker, as in an author's test, it stays what it is."""
-    return await app.telegram(result) if _is_method(result) and app.telegram_link is not None else result
+    current = _handling.get()
+    return await link.routing.offer(kind, event, {"app": app} if current is None else current.data)
 
 
 def _is_method(result: Any) -> bool:

@@ -71,7 +71,7 @@ async def test_nodes_that_start_together_make_the_tables_once(
             return await tables(mesh.database)
 
     found = await asyncio.gather(*(start(number) for number in range(4)))
-    assert found == [{"users", "scores", "apart"}] * 4
+    assert found == [{"users", "audience", "payments", "scores", "apart"}] * 4
     assert (tmp_path / "db" / "mini-apps.sqlite").exists(), "beside the settings file"
 
 
@@ -163,7 +163,7 @@ def postgres(tmp_path: Path) -> Iterator[str]:
         yield f"postgresql+asyncpg://app@127.0.0.1:{port}/postgres"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(90)
 
 
 async def test_two_nodes_on_postgresql(tmp_path: Path, valkey: EmbeddedValkey, prefix: str, postgres: str) -> None:
@@ -191,7 +191,7 @@ async def test_two_nodes_on_postgresql(tmp_path: Path, valkey: EmbeddedValkey, p
     await eventually(reachable, what="PostgreSQL")
     async with open_mesh(settings) as one, open_mesh(settings, "ws-2") as two:
         await asyncio.gather(prepare(one), prepare(two))
-        assert await tables(one.database) == {"users", "scores", "apart"}
+        assert await tables(one.database) == {"users", "audience", "payments", "scores", "apart"}
         big = 2**52 - 1
         pairs = [(mesh, telegram_id) for telegram_id in (big, *range(4000, 4020)) for mesh in (one, two)]
         users = await asyncio.gather(*(mesh.users.get(telegram_id, "N") for mesh, telegram_id in pairs))

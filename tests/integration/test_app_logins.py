@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
+from sqlalchemy.exc import DataError
 
 from app_mesh import Link, bound, make_settings, open_mesh
 from mini_apps import App, Client, LoginRefused, User, UserFilter
@@ -154,6 +155,75 @@ async def test_a_ban_between_login_and_subscription_is_found_by_the_second_look(
     assert caught.value.code == 4501
 
 
+async def test_a_session_that_ends_between_login_and_subscription_is_found_by_the_second_look(app: App) -> None:
+    await app.login(client := new_client(app), launch())
+    token, _ = app.seal_session(client.user, time.time() - 1)
+    await app.login(back := new_client(app), {"session": token})
+    await app.recheck_login(back)
+    await app.revoke(1001)
+    await app.recheck_login(client)  # it showed init data
+    with pytest.raises(LoginRefused) as caught:
+        await app.recheck_login(back)
+    assert (caught.value.reason, caught.value.code) == ("session", 4500)
+
+
+@pytest.mark.parametrize(("longest", "ttl", "expected"), [(7200, 60, 7200), (0, 60, 60), (0, 0, -1)])
+async def test_a_revoke_is_remembered_as_long_as_a_token_may_live(
+    app: App, longest: int, ttl: int, expected: int
+) -> None:
+    app.use_settings(app.settings.model_copy(update={"session_max_age": longest, "session_ttl": ttl}))
+    await app.revoke(1001)
+    assert await app.redis.ttl(app.keys.valid_after(1001)) == pytest.approx(expected, abs=30)
+
+
+async def test_an_admin_who_is_one_no_more_at_the_second_look_stays_none(app: App) -> None:
+    await app.set_admin(1001)
+    await app.login(client := new_client(app), launch())
+    await app.recheck_login(client)
+    assert client.user.is_admin
+    await app.set_admin(1001, is_admin=False)
+    await app.recheck_login(client)
+    assert not client.user.is_admin
+
+
+async def test_an_admin_by_the_row_who_is_one_no_more_at_the_second_look_stays_none(app: App) -> None:
+    await app.login(client := new_client(app), launch())
+    async with app.db() as session:
+        user = await session.merge(client.user)
+        user.is_admin = True
+        await session.commit()
+    app.mesh.users._rows.clear()  # or it would be believed for a minute
+    await app.login(client := new_client(app), launch())
+    await app.recheck_login(client)
+    assert client.user.is_admin
+    await app.set_admin(1001, is_admin=False)
+    await app.recheck_login(client)
+    assert not client.user.is_admin
+
+
+async def test_an_admin_by_the_authors_own_filter_stays_one_at_the_second_look(app: App) -> None:
+    class Chosen(UserFilter):
+        def filter_user(self, user: Any) -> Any:
+            user.is_admin = True
+            return user
+
+    app.user_filter = Chosen()
+    await app.set_admin(1001)
+    await app.login(client := new_client(app), launch())
+    await app.set_admin(1001, is_admin=False)
+    await app.recheck_login(client)
+    assert client.user.is_admin
+
+
+async def test_what_a_client_heard_counts_more_than_the_second_look(app: App) -> None:
+    await app.set_admin(1001)
+    await app.login(client := new_client(app), launch())
+    await app.set_admin(1001, is_admin=False)
+    client.marked_admin = None  # as after news that it is an admin again, which came before the look's answer
+    await app.recheck_login(client)
+    assert client.user.is_admin
+
+
 async def test_a_session_token_brings_the_same_user_back(app: App) -> None:
     client = new_client(app)
     await app.login(client, launch(start_param="ref", chat={"id": -5, "type": "group", "title": "T"}))
@@ -248,6 +318,52 @@ async def test_a_database_that_fails_fails_every_lookup_and_the_next_works(mesh:
     assert all(isinstance(one, RuntimeError) for one in found)
     event.remove(mesh.database.engine.sync_engine, "before_cursor_execute", fail)
     assert (await mesh.users.get(1, "N")).name == "N"
+
+
+async def test_new_users_who_come_together_are_made_in_one_transaction(mesh: Mesh, app: App) -> None:
+    statements: list[str] = []
+    event.listen(
+        mesh.database.engine.sync_engine,
+        "before_cursor_execute",
+        lambda _c, _cur, statement, *_: statements.append(statement.split()[0]),
+    )
+    users = await asyncio.gather(*(mesh.users.get(id_, f"N{id_}") for _ in range(2) for id_ in range(6000, 6050)))
+    assert [user.name for user in users] == [f"N{id_}" for _ in range(2) for id_ in range(6000, 6050)]
+    assert statements == ["SELECT", "INSERT"]
+    assert len({user.id for user in users}) == 50
+
+
+async def test_one_who_cannot_be_made_keeps_nobody_else_out(mesh: Mesh, app: App) -> None:
+    def refuse(connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith("INSERT") and "cursed" in str(parameters):
+            raise DataError(statement, parameters, ValueError("no such name"))
+
+    event.listen(mesh.database.engine.sync_engine, "before_cursor_execute", refuse)
+    names = {7000: "Ada", 7001: "cursed", 7002: "Grace"}
+    found = await asyncio.gather(*(mesh.users.get(*one) for one in names.items()), return_exceptions=True)
+    assert isinstance(found[1], DataError)
+    assert [user.name for user in (found[0], found[2])] == ["Ada", "Grace"]  # type: ignore[union-attr]
+
+
+async def test_one_whom_another_node_has_just_made_keeps_nobody_else_out(mesh: Mesh, app: App) -> None:
+    raced: list[str] = []
+
+    def race(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("INSERT") and not raced:
+            raced.append(statement)
+            cursor.execute("INSERT INTO users (telegram_id, name, is_admin) VALUES (8001, 'there', 0)")
+            connection.connection.commit()
+
+    event.listen(mesh.database.engine.sync_engine, "before_cursor_execute", race)
+    users = await asyncio.gather(*(mesh.users.get(id_, "") for id_ in range(8000, 8003)))
+    assert [user.name for user in users] == ["", "there", ""]
+    assert raced
+
+
+async def test_one_who_is_looked_for_and_made_at_the_same_time_is_made(mesh: Mesh, app: App) -> None:
+    found, made = await asyncio.gather(mesh.users.find(9000), mesh.users.get(9000, "N"))
+    assert made.name == "N"
+    assert found is None or found.id == made.id
 
 
 async def test_two_nodes_meet_a_new_user_at_once(mesh: Mesh, app: App) -> None:

@@ -75,6 +75,7 @@ async def test_commands_to_a_users_clients(app: App, mesh: Mesh) -> None:
         lambda a: a.set_admin(1001),
         lambda a: a.set_admin(user, is_admin=False),
         lambda a: a.ban(user),
+        lambda a: a.revoke(user),
     )
     assert heard == [
         Join("room"),
@@ -83,6 +84,7 @@ async def test_commands_to_a_users_clients(app: App, mesh: Mesh) -> None:
         AdminChanged(is_admin=True),
         AdminChanged(is_admin=False),
         Disconnect(4501, "banned"),
+        Disconnect(4006, "session ended"),
     ]
     assert await app.redis.smembers(app.keys.banned) == {b"1001"}
     assert await app.redis.exists(app.keys.admins) == 0

@@ -21,7 +21,7 @@ from mini_apps import App, UserFilter
 from mini_apps.bot_status import TelegramMe
 from mini_apps.embedded import EmbeddedValkey
 from mini_apps.mesh import Mesh
-from mini_apps.telegram_hooks import admits, feed, guarded
+from mini_apps.telegram_hooks import Handling, admits, feed, guarded
 from support import TOKEN
 
 ME = TelegramMe(42, "CounterBot", "Counter")
@@ -77,19 +77,22 @@ async def attached(app_class: type[App], mesh: Mesh, bot: Bot) -> tuple[App, Dis
     """Connect an app the way a bot worker does."""
     app = await bound(app_class, mesh, "counter")
     link = await app.attach_telegram(bot, stop_at_once, ME)
-    dispatcher = Dispatcher()
+    dispatcher = Dispatcher(app=app)
 
     @dispatcher.message()
     async def message(event: Message, **data: Any) -> Any:
-        return await feed(app, "message", event, data)
+        with Handling(data):
+            return await feed(app, "message", event)
 
     @dispatcher.callback_query()
     async def callback(event: CallbackQuery, **data: Any) -> Any:
-        return await feed(app, "callback_query", event, data)
+        with Handling(data):
+            return await feed(app, "callback_query", event)
 
     @dispatcher.inline_query()
     async def inline(event: InlineQuery, **data: Any) -> Any:
-        return await feed(app, "inline_query", event, data)
+        with Handling(data):
+            return await feed(app, "inline_query", event)
 
     dispatcher.include_router(link.router)
     return app, dispatcher
@@ -356,9 +359,8 @@ async def test_run_bot_wraps_what_the_worker_does(mesh: Mesh, api: tuple[BotApi,
 
 async def test_outside_a_bot_worker_each_member_says_so(mesh: Mesh) -> None:
     app = await bound(App, mesh, "counter")
-    for member in ("telegram", "router"):
-        with pytest.raises(RuntimeError, match="in a bot worker only"):
-            getattr(app, member)
+    with pytest.raises(RuntimeError, match="in a bot worker only"):
+        _ = app.router
     for attempt in (app.run_bot(), app.send_telegram_commands()):
         with pytest.raises(RuntimeError, match="in a bot worker only"):
             await attempt

@@ -34,6 +34,12 @@ def test_a_class_is_found(modules: Path) -> None:
         ("loading_b", "x = (", "loading_b:A", "importing loading_b failed: SyntaxError"),
         ("loading_c", "1/0", "loading_c:A", "importing loading_c failed: ZeroDivisionError: division by zero"),
         ("loading_d", "from mini_apps import App\nclass Real(App): ...", "loading_d:A", "no A; it has Real"),
+        (
+            "loading_f",
+            "from mini_apps import App\nclass A(App):\n    def _link(self): ...",
+            "loading_f:A",
+            "TypeError: loading_f.A._link: App has a private member of this name, which yours would replace; rename",
+        ),
         ("loading_e", "class A: ...", "loading_e:A", "loading_e:A is no App; derive it from mini_apps.App"),
     ],
 )
@@ -43,6 +49,22 @@ def test_mistakes(modules: Path, name: str, source: str, path: str, text: str) -
     with pytest.raises(StartError) as caught:
         import_class("x", path)
     assert text in str(caught.value)
+
+
+def test_private_names_of_an_app_cannot_be_taken_by_any_way() -> None:
+    class Mixin:
+        _mesh = None
+
+    for bases in ((Mixin, App), (App, Mixin)):
+        with pytest.raises(TypeError, match=r"Mixin\._mesh: App has a private member"):
+            type("Mine", bases, {})
+    names = {name for one in App.__mro__ for name in vars(one)} | set(vars(App({})))
+    private = {name for name in names if name.startswith("_") and not name.startswith("__")}
+    assert len(private) > 8
+    for name in private:
+        with pytest.raises(TypeError, match=name):
+            type("Mine", (App,), {name: None})
+    type("Mine", (App,), {"_mine": None, "__own": None, "on_subscribe": None})
 
 
 def test_a_plain_dict_will_do_as_settings() -> None:
