@@ -54,6 +54,8 @@ class Chat(App):
                 await self.disconnect_user(data["user"])
             case "ban":
                 await self.ban(data["user"])
+            case "revoke":
+                await self.revoke(data["user"])
             case "slow":
                 await asyncio.Event().wait()
             case "wrong":

@@ -17,7 +17,7 @@ from shared.settings import load
 from support import TOKEN, eventually
 from ws_server.server import serve
 
-PATIENCE = 20.0
+PATIENCE = 180.0
 
 
 class Page:

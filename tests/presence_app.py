@@ -13,6 +13,7 @@ class Present(Chat):
         **Chat.channels,
         "room:*": Channel(presence=True),
         "both:*": Channel(history=20, presence=True),
+        "hall": Channel(history=20, presence=True, announce=False),
     }
 
     def on_subscribe(self, client: Client, channel: str) -> bool:
@@ -21,6 +22,8 @@ class Present(Chat):
     async def handle_message(self, client: Client, type: str, data: dict[str, Any]) -> Any:
         if type == "who":
             return sorted(user["telegram_id"] for user in await self.presence(data["room"]))
+        if type == "count":
+            return await self.presence_count(data["room"])
         return await super().handle_message(client, type, data)
 
     async def on_user_offline(self, telegram_id: int) -> None:

@@ -1,7 +1,7 @@
 """Which clients of this node are in which channels, and how they come in."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
@@ -95,8 +95,10 @@ class Channels:
             self._node.hub.join(name, connection)
             return True
         if membership is Membership.OLD:
-            connection.send_message({**messages.joined(channel, id_), **self._again(app, connection, channel)})
-            return True
+            again = await self._again(app, connection, channel)
+            if again is not None:
+                connection.send_message({**messages.joined(channel, id_), **again})
+            return again is not None
         try:
             catch_up = await self.recovery.prepare(name, connection, channel, position)
         except BaseException:
@@ -135,7 +137,7 @@ class Channels:
             name = self._name(connection, channel)
             told[channel] = {"recovered": False, "reason": NOT_RECOVERED}
             if membership is Membership.OLD and name in self.recovery:
-                told[channel] |= self._again(app, connection, channel)
+                told[channel] |= await self._again(app, connection, channel) or {}
             elif name in self.recovery:
                 catch_up = await self.recovery.prepare(name, connection, channel, position)
                 coming.append(catch_up)
@@ -153,13 +155,22 @@ class Channels:
         except TimeoutError:
             connection.close(CloseCode.SLOW_CONSUMER, CloseCode.SLOW_CONSUMER.reason)
 
-    def gaps(self, connection: "Connection") -> list[tuple[str | None, str]]:
-        """Return what a gap means for a client: None for what is not of a channel, channels, and what is missing."""
-        found: list[tuple[str | None, str]] = [(None, "broker")]
+    def gaps(self, connection: "Connection", names: Collection[str]) -> list[tuple[str | None, str]]:
+        """Return what a gap means for a client: None for what is not of a channel, channels, and what is missing.
+
+        Args:
+            connection: the client's, logged in.
+            names: the bus channels on which messages may be missing.
+        """
+        personal = {connection.user_group, self._node.apps.everyone(self._app(connection).name)}
+        found: list[tuple[str | None, str]] = [] if personal.isdisjoint(names) else [(None, "broker")]
         for channel in connection.channels:
-            if self._name(connection, channel) not in self.recovery:
+            name = self._name(connection, channel)
+            if name not in names:
+                continue
+            if name not in self.recovery:
                 found.append((channel, "broker"))
-            elif options_of(channel, self._app(connection).channels).presence:
+            elif (options := options_of(channel, self._app(connection).channels)).presence and options.announce:
                 found.append((channel, "presence"))
         return found
 
@@ -179,30 +190,40 @@ class Channels:
         return True
 
     async def _reserve(self, connection: "Connection", channel: str) -> Membership:
-        """Count a client into a channel that this node then hears; where it has history, we know where it stands."""
-        limit = self._node.settings.channels_per_client
-        if limit and len(connection.channels) >= limit and channel not in connection.channels:
-            raise ValueError(f"a client may be in {limit} channels")
+        """Count a client into a channel that this node then hears; where it has history, we know where it stands.
+
+        It counts as in only at the very end: who finds it so (`Membership.OLD`) may rely on everything before.
+        """
+        self._check_room(connection, channel)
         name = self._name(connection, channel)
         with self._enters(connection, channel) as entering:
             await self.subscriptions.hold(name)
             try:
                 if options_of(channel, self._app(connection).channels).history:
                     await self.recovery.follow(name, channel, self._node.keys(self._app(connection)))
+                await self._node.presence.enter(connection, channel)
+                self._check_room(connection, channel)
             except BaseException:
-                self.subscriptions.release(name, self._node.now())
+                self._give_up(connection, channel, entering)
                 raise
-        gone = entering.left or connection.stage is Stage.CLOSED
-        if gone or channel in connection.channels:
-            self.subscriptions.release(name, self._node.now())
-            return Membership.GONE if gone else Membership.OLD
+            gone = entering.left or connection.stage is Stage.CLOSED
+            if gone or channel in connection.channels:
+                self._give_up(connection, channel, entering)
+                return Membership.GONE if gone else Membership.OLD
         connection.channels |= {channel}
-        try:
-            await self._node.presence.enter(connection, channel)
-        except BaseException:
-            self.exit(connection, channel)
-            raise
-        return Membership.NEW if channel in connection.channels else Membership.GONE
+        return Membership.NEW
+
+    def _check_room(self, connection: "Connection", channel: str) -> None:
+        limit = self._node.settings.channels_per_client
+        if limit and len(connection.channels) >= limit and channel not in connection.channels:
+            raise ValueError(f"a client may be in {limit} channels")
+
+    def _give_up(self, connection: "Connection", channel: str, entering: Entering) -> None:
+        """Undo one try to enter; the client stays present where it is in, or still comes in another way."""
+        self.subscriptions.release(self._name(connection, channel), self._node.now())
+        others = [entry for entry in self._entering[connection, channel] if entry is not entering and not entry.left]
+        if channel not in connection.channels and not others:
+            self._node.presence.leave(connection, channel)
 
     @contextlib.contextmanager
     def _enters(self, connection: "Connection", channel: str) -> Iterator[Entering]:
@@ -216,10 +237,16 @@ class Channels:
             if not self._entering[key]:
                 del self._entering[key]
 
-    def _again(self, app: "App", connection: "Connection", channel: str) -> dict[str, Any]:
-        """Tell a client that is in already where it stands: what it is being sent still goes on from there."""
+    async def _again(self, app: "App", connection: "Connection", channel: str) -> dict[str, Any] | None:
+        """Tell a client that is in already where it stands: what it is being sent still goes on from there.
+
+        Returns:
+            Nothing for a client that left while the stream was read for it.
+        """
         name = self._name(connection, channel)
-        coming = self.recovery.coming(name, connection)
+        coming = await self.recovery.begun(name, connection)
+        if channel not in connection.channels:
+            return None
         if coming is not None:
             offset = coming.at
         else:
@@ -228,7 +255,8 @@ class Channels:
         return {"offset": offset, "grant": make_grant(app, connection.user_id, channel)}
 
     def _app(self, connection: "Connection") -> "App":
-        return self._node.apps[connection.app or ""]
+        assert connection.inbox is not None  # noqa: S101 - who is in a channel, or on its way, has begun its login
+        return connection.inbox.client.app
 
     def _name(self, connection: "Connection", channel: str) -> str:
         return self._node.keys(self._app(connection)).channel(channel)

@@ -6,27 +6,26 @@ hub's, who it is the login's. Every failure ends in `close` with a code of `shar
 
 import asyncio
 import contextlib
-import secrets
-from collections.abc import Iterable
-from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from websockets.exceptions import InvalidMessage, InvalidState
+from websockets.exceptions import InvalidState
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
-from websockets.protocol import State
 
 from shared import messages
 from shared.close_codes import CloseCode
-from shared.codec import encode_json
 from ws_server import handshake
 from ws_server.limits import TokenBucket
-from ws_server.pacing import Pace, tell_when_behind
-from ws_server.protocol import DEFLATE, Protocol, short_reason
+from ws_server.outgoing import Outgoing
+from ws_server.pacing import tell_when_behind
 from ws_server.reading import WrongFrame, read
-from ws_server.session import Answer, Enqueue, Nothing, Stage, StartLogin, decide
+from ws_server.session import Answer, Confirm, Enqueue, Nothing, Stage, StartLogin, decide
+from ws_server.upgrade import Upgrade
+from ws_server.wire import Wire
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from mini_apps.client import Peer
     from ws_server.inbox import Inbox
     from ws_server.node import Node
@@ -36,32 +35,21 @@ MAX_FRAGMENTS = 1024  # of one message
 IN_NONE: frozenset[str] = frozenset()  # most sockets are in no channel
 
 
-class Connection(asyncio.Protocol):
-    """One client's socket; also the `Member` of the hub and the `ClientLink` of its `Client`.
+class Connection(Outgoing):
+    """One client's socket; also the `ClientLink` of its `Client`.
 
     Args:
         node: the node it belongs to.
     """
 
     __slots__ = (
-        "_bucket", "_fragments", "_out", "_text", "_ws", "app", "channels", "client_id", "heard", "held", "inbox",
-        "node", "pace", "packed", "peer", "pinged", "slot", "spoke", "stage", "transport", "user_group",
+        "_bucket", "_fragments", "_text", "app", "channels", "heard", "held", "inbox", "peer", "pinged", "slot",
+        "spoke", "user_group",
     )  # fmt: skip
 
     def __init__(self, node: "Node") -> None:
-        self.node = node
-        self._ws = Protocol(
-            max_size=node.max_message_bytes or None,
-            extensions=[DEFLATE] if node.settings.compression else None,
-            subprotocols=handshake.SUBPROTOCOLS,
-            select_subprotocol=handshake.select_subprotocol,
-            logger=handshake.QUIET,
-        )
-        self.stage = Stage.HANDSHAKE
-        self.transport: asyncio.Transport | None = None
+        super().__init__(node, Wire(node.max_message_bytes or None, compression=node.settings.compression))
         self.peer: Peer | None = None
-        self.packed = False
-        self.client_id = secrets.token_hex(8)
         self.app: str | None = None
         self.user_group: str | None = None
         self.channels: AbstractSet[str] = IN_NONE
@@ -69,10 +57,8 @@ class Connection(asyncio.Protocol):
         self.heard = self.spoke = 0.0
         self.pinged = False
         self.slot = 0
-        self.pace: Pace | None = None
         self._bucket: TokenBucket | None = None
         self._fragments: list[bytes] = []
-        self._out: list[bytes] = []
         self.held = False
         self._text = True
 
@@ -95,23 +81,24 @@ class Connection(asyncio.Protocol):
         """Take bytes (asyncio's callback)."""
         self.heard = self.node.now()
         self.pinged = False
-        ws = self._ws
-        ws.receive_data(data)
-        for event in ws.events_received():
+        wire = self._wire
+        for event in wire.receive(data):
             if isinstance(event, Frame):
                 self._frame(event)
-            elif isinstance(event, Request):
+            else:
                 self._request(event)
-        if isinstance(ws.handshake_exc, InvalidMessage) and self.transport is not None:
+        if wire.no_request and self.transport is not None:
             self.transport.write(handshake.NO_REQUEST)
-        if ws.close_sent is not None and self.stage is not Stage.CLOSED:  # the protocol failed it
-            self._count_close(ws.close_sent.code)
+        elif wire.too_long:
+            self._turn_away(handshake.TOO_LONG)
+        if (close := wire.close_sent) is not None and self.stage is not Stage.CLOSED:  # the protocol failed it
+            self._count_close(close.code)
             self._closing()
         self._write_protocol()
 
     def eof_received(self) -> None:
         """Take the end of the stream (asyncio's callback); the transport closes by itself, once all is written."""
-        self._ws.receive_eof()
+        self._wire.end()
         if self.stage is not Stage.CLOSED:
             self._closing()  # a client that does not read could put that off for ever
 
@@ -122,49 +109,23 @@ class Connection(asyncio.Protocol):
             self.pace.caught_up()
         self.node.lost(self)
 
-    def pause_writing(self) -> None:
-        """Take note that the client is behind (asyncio's callback)."""
-        self.pace = Pace(self.transport, self.node.settings.send_buffer_bytes)
-        self._cut_if_slow()
-
-    def resume_writing(self) -> None:
-        """Go on with what waited until the client had read (asyncio's callback)."""
-        pace, self.pace = self.pace, None
-        if pace is not None:
-            pace.caught_up()
-        if self.stage is not Stage.CLOSED:
-            self.node.hub.caught_up(self)
-
-    def _cut_if_slow(self) -> None:
-        """Cut a slow client off: more than `send-buffer-bytes` wait for it."""
-        if self.stage is not Stage.CLOSED and self.pace is not None and self.pace.too_much():
-            self._count_close(CloseCode.SLOW_CONSUMER)
-            self.stage = Stage.CLOSED
-            self.overdue()
-
-    @property
-    def behind(self) -> bool:
-        """Whether much waits for the client to read."""
-        return self.pace is not None
-
     # What comes in.
 
-    def _request(self, request: Request) -> None:
-        answer = handshake.respond(self.node, self._ws, handshake.address(self.transport), request)
+    def _request(self, request: Request | Upgrade) -> None:
+        answer = handshake.respond(self.node, self._wire, handshake.address(self.transport), request)
         self.peer = answer.peer
-        self._ws.send_response(answer.response)
-        request.headers.clear()  # the library keeps the request as long as the socket lives, nearly 2 KB of headers
-        if self._ws.state is not State.OPEN:
+        if isinstance(request, Request):
+            request.headers.clear()  # the library keeps the request as long as the socket lives, 2 KB of headers
+        if not self._wire.is_open:
             return
         self.stage = Stage.OPEN
-        self.packed = self._ws.subprotocol == messages.SUBPROTOCOL_MSGPACK
-        self._later(b"".join(self._ws.data_to_send()))  # leaves with what is said first
+        self.packed = self._wire.packed
+        self._later(b"".join(self._wire.written()))  # leaves with what is said first
         if answer.refused is not None:
             self.close(answer.refused, answer.refused.reason)
             return
-        settings = self.node.settings
-        self.send_message(messages.connect(self.node.id, settings.ping_interval, settings.ping_timeout))
-        if early := self._ws.early():
+        self.send(self.node.greeting)
+        if early := self._wire.early():
             self.data_received(early)
 
     def _frame(self, frame: Frame) -> None:
@@ -186,13 +147,14 @@ class Connection(asyncio.Protocol):
                     self._message(whole)
             case Opcode.CLOSE:
                 self._closing()
+            case _:  # a ping, which is answered by now, or a pong
+                self._within_rate()
 
     def _message(self, data: bytes) -> None:
         counts = self.node.counts
         counts.messages_in += 1
         counts.bytes_in += len(data)
         if not self._within_rate():
-            self.close(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.reason)
             return
         try:
             parsed = read(data, text=self._text, packed=self.packed)
@@ -213,18 +175,24 @@ class Connection(asyncio.Protocol):
             case Enqueue(message=queued):
                 self.spoke = self.heard
                 self.node.enqueue(self, queued)
+            case Confirm(ack=ack):
+                self.node.confirmations.confirmed(self, ack)
             case Nothing():
                 pass
 
     def _within_rate(self) -> bool:
+        """Count a message, ping or pong; false, and the end, for a client that sends too many."""
         now = self.heard
         if self._bucket is None:
             self._bucket = TokenBucket(self.node.settings.messages_per_second, now)
-        return self._bucket.take(now)
+        if self._bucket.take(now):
+            return True
+        self.close(CloseCode.TOO_MANY_MESSAGES, CloseCode.TOO_MANY_MESSAGES.reason)
+        return False
 
     def limit_to(self, max_message_bytes: int, messages_per_second: float) -> None:
         """Hold this client to the limits of its app from now on."""
-        self._ws.max_message_size = max_message_bytes or None
+        self._wire.limit(max_message_bytes or None)
         self._bucket = TokenBucket(messages_per_second, self.heard)
 
     def stop_reading(self) -> None:
@@ -244,54 +212,7 @@ class Connection(asyncio.Protocol):
         if self.transport is not None and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    # What goes out.
-
-    def write(self, data: bytes) -> None:
-        """Write whole frames, behind what was sent in this loop turn."""
-        if self.stage is Stage.CLOSED or self.transport is None:
-            return
-        if self._out:
-            self._out.append(data)
-            return
-        self.transport.write(data)
-        if self.pace is not None:
-            self._cut_if_slow()
-
-    def send(self, body: bytes) -> None:
-        """Send finished JSON to this client; what is sent in one loop turn leaves in one write."""
-        if self.stage is Stage.CLOSED:
-            return
-        frame = self._ws.frame(body)
-        counts = self.node.counts
-        counts.messages_out += 1
-        counts.bytes_out += len(frame)
-        self._later(frame)
-
-    def _later(self, data: bytes) -> None:
-        if not self._out:
-            self.node.flush_later(self)
-        self._out.append(data)
-
-    def flush(self) -> None:
-        """Write what was sent in this loop turn."""
-        if self._out and self.transport is not None and not self.transport.is_closing():
-            out, self._out = self._out, []
-            self.transport.write(b"".join(out))
-            if self.pace is not None:
-                self._cut_if_slow()
-
-    def send_message(self, message: dict[str, Any]) -> None:
-        """Send a message of the protocol to this client.
-
-        Raises:
-            TypeError: a value in it has no JSON form (a handler's result, say).
-        """
-        self.send(encode_json(message))
-
-    def send_all(self, bodies: Iterable[bytes]) -> None:
-        """Send several finished messages in one write, now."""
-        self.flush()
-        self.write(b"".join([self._ws.frame(body) for body in bodies]))
+    # What the app does.
 
     async def join(self, channel: str) -> None:
         """Enter a channel; once this returns, nothing published there is missed.
@@ -311,7 +232,7 @@ class Connection(asyncio.Protocol):
         """Ask whether the client is still there."""
         self.pinged = True
         with contextlib.suppress(InvalidState):  # the client is closing
-            self._ws.send_ping(b"")
+            self._wire.ping()
         self._write_protocol()
 
     def close(self, code: int, reason: str, retry_after: float | None = None) -> None:
@@ -319,8 +240,7 @@ class Connection(asyncio.Protocol):
         if self.stage is Stage.CLOSED:
             return  # its last words may still be on their way
         if self.stage is Stage.HANDSHAKE:
-            self.stage = Stage.CLOSED
-            self.overdue()
+            self._turn_away(handshake.TOO_LATE if code == CloseCode.LOGIN_TIMEOUT else handshake.STOPPING)
             return
         if code >= CloseCode.LOGIN_REFUSED:
             self.send_message(messages.disconnect(code, reason))
@@ -330,8 +250,15 @@ class Connection(asyncio.Protocol):
         self._count_close(code)
         self._closing()
         with contextlib.suppress(InvalidState):  # the client closes at the same moment
-            self._ws.send_close(code, short_reason(reason))
+            self._wire.close(code, reason)
         self._write_protocol()
+
+    def _turn_away(self, answer: bytes) -> None:
+        """Answer a request that never came to its end, and close."""
+        self._closing()
+        if self.transport is not None:
+            self.transport.write(answer)
+            self.transport.close()
 
     def _closing(self) -> None:
         """From now on nothing is taken or sent, and the client has a while to close its side."""
@@ -340,23 +267,3 @@ class Connection(asyncio.Protocol):
         if self.held:
             self._read_on()  # or we would not hear it close its side
         self.node.look_again(self, CLOSE_SECONDS)
-
-    def overdue(self) -> None:
-        """End the socket at once: the client is too late, or too slow."""
-        if self.transport is not None:
-            self.transport.abort()
-
-    def _count_close(self, code: int) -> None:
-        self.node.counts.closes[str(int(code))] += 1
-
-    def _write_protocol(self) -> None:
-        """Write what the protocol itself has to say: handshake, pongs, close frames."""
-        transport, written = self.transport, self._ws.data_to_send()
-        if transport is None or not written:
-            return
-        self.flush()  # a close frame comes after the message that says why
-        for data in written:
-            if data:
-                transport.write(data)
-            else:
-                transport.close()  # flushes first; a half-closed socket would keep the client waiting

@@ -8,7 +8,12 @@ from shared.close_codes import CloseCode
 from ws_server.session import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ws_server.connection import Connection
     from ws_server.node import Node
+
+    Close = Callable[[Connection], None]
 
 GOODBYES_PER_SECOND = 1_000  # what the nodes that stay can take in; faster only where the time is too short
 STEP_SECONDS = 0.02
@@ -41,14 +46,37 @@ async def send_away(node: "Node", seconds: float) -> None:
         seconds: the most the whole drain may take.
     """
     connections = [connection for connection in node.connections if connection.stage is not Stage.HANDSHAKE]
-    count, window, begun, done = len(connections), pace(len(connections), seconds), node.now(), 0
-    while done < count:
-        share = (node.now() - begun + STEP_SECONDS) / window
-        due = min(count, done + LARGEST_STEP, max(done + 1, round(count * share)))
-        for connection in connections[done:due]:
-            wait = random.uniform(0.2, latest_return(count))
-            connection.close(CloseCode.DRAINING, CloseCode.DRAINING.reason, wait)
-        done = due
-        await asyncio.sleep(STEP_SECONDS)
+    await close_paced(connections, to_come_back(len(connections)), seconds, node.now)
     for connection in list(node.connections):  # who came meanwhile and was not told yet
         connection.close(CloseCode.DRAINING, CloseCode.DRAINING.reason)
+
+
+def to_come_back(count: int) -> "Close":
+    """Return how to close one of `count` clients: to come back at a time of its own."""
+
+    def close(connection: "Connection") -> None:
+        wait = random.uniform(0.2, latest_return(count))
+        connection.close(CloseCode.DRAINING, CloseCode.DRAINING.reason, wait)
+
+    return close
+
+
+async def close_paced(
+    connections: "Sequence[Connection]", close: "Close", seconds: float, now: "Callable[[], float]"
+) -> None:
+    """Close clients one after the other, as fast as those who take them in can.
+
+    Args:
+        connections: to be closed.
+        close: closes one.
+        seconds: the most it may take.
+        now: seconds of a monotonic clock.
+    """
+    count, window, begun, done = len(connections), pace(len(connections), seconds), now(), 0
+    while done < count:
+        share = (now() - begun + STEP_SECONDS) / window
+        due = min(count, done + LARGEST_STEP, max(done + 1, round(count * share)))
+        for connection in connections[done:due]:
+            close(connection)
+        done = due
+        await asyncio.sleep(STEP_SECONDS)

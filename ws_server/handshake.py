@@ -1,44 +1,52 @@
 """The HTTP side of a socket: health answers, the upgrade, and who the peer is."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from websockets.datastructures import Headers
-from websockets.exceptions import NegotiationError
 from websockets.http11 import Request, Response
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from mini_apps.client import Peer
 from shared import health
 from shared.addresses import client_address
 from shared.close_codes import CloseCode
-from shared.messages import SUBPROTOCOL_MSGPACK
+from ws_server.upgrade import Upgrade
 
 if TYPE_CHECKING:
     from ws_server.node import Node
+    from ws_server.wire import Wire
 
-SUBPROTOCOLS = [Subprotocol(SUBPROTOCOL_MSGPACK)]
 SOCKET_PATHS = frozenset({"/", "/ws"})
 FORWARDING = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 
-NOT_HTTP = b"This is no HTTP request; the WebSocket is at /ws.\n"
-NO_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
-NO_REQUEST += b"Content-Length: %d\r\n\r\n%b" % (len(NOT_HTTP), NOT_HTTP)
 
-QUIET = logging.getLogger("websockets.server")
-QUIET.setLevel(logging.WARNING)  # it tells of each connection at info
+def _answer(status: HTTPStatus, text: str) -> bytes:
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    )
+    return f"{head}Content-Length: {len(text)}\r\n\r\n{text}".encode()
+
+
+# Where there is no request, or not a whole one, that the library could answer.
+NO_REQUEST = _answer(HTTPStatus.BAD_REQUEST, "This is no HTTP request; the WebSocket is at /ws.\n")
+TOO_LONG = _answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "The request is too long.\n")
+TOO_LATE = _answer(HTTPStatus.REQUEST_TIMEOUT, "The request took too long.\n")
+STOPPING = _answer(HTTPStatus.SERVICE_UNAVAILABLE, "This node is stopping.\n")
+
+
+class Fields(Protocol):
+    """The header fields of a request."""
+
+    def get_all(self, name: str) -> list[str]:
+        """Return the values of a field."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What to answer to the request, who sent it, and whether to close right after."""
+    """Who sent the request, and whether to close right after it was granted."""
 
-    response: Response
     peer: Peer | None = None
     refused: CloseCode | None = None
 
@@ -49,42 +57,45 @@ def address(transport: asyncio.BaseTransport | None) -> str:
     return str(name[0]) if isinstance(name, tuple) else ""
 
 
-def respond(node: "Node", ws: ServerProtocol, peer_address: str, request: Request) -> Handshake:
+def respond(node: "Node", wire: "Wire", peer_address: str, request: Request | Upgrade) -> Handshake:
     """Answer the first request on a socket.
 
     Args:
         node: the node that was asked.
-        ws: the protocol of this socket.
+        wire: of this socket; takes the answer.
         peer_address: the other end of the socket.
         request: what was asked.
     """
-    path = request.path.partition("?")[0]
-    if (found := health.answer(node.process, path)) is not None:
-        return Handshake(_plain(ws, found.status, found.content_type, found.body))
-    if path not in SOCKET_PATHS:
-        return Handshake(ws.reject(HTTPStatus.NOT_FOUND, "The WebSocket is at /ws.\n"))
-    peer = _peer(node, peer_address, request.headers)
-    return Handshake(ws.accept(request), peer, _refusal(node, peer, request.headers))
+    fields: Fields
+    if isinstance(request, Upgrade):
+        fields = request
+        wire.grant(request)
+    else:
+        fields = request.headers
+        path = request.path.partition("?")[0]
+        if path not in SOCKET_PATHS:
+            wire.answer(_page(node, wire, path))
+            return Handshake()
+        wire.answer(wire.accept(request))
+    peer = _peer(node, peer_address, fields)
+    return Handshake(peer, _refusal(node, peer, fields))
 
 
-def select_subprotocol(_ws: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-    """Choose msgpack where the client offers it, JSON where it offers nothing.
-
-    Raises:
-        NegotiationError: the client insists on something else; it gets HTTP 400.
-    """
-    if not offered:
-        return None
-    if SUBPROTOCOLS[0] in offered:
-        return SUBPROTOCOLS[0]
-    raise NegotiationError(f"the subprotocol is {SUBPROTOCOL_MSGPACK}, or none for JSON")
+def _page(node: "Node", wire: "Wire", path: str) -> Response:
+    found = health.answer(node.process, path)
+    if found is None:
+        return wire.reject(HTTPStatus.NOT_FOUND, "The WebSocket is at /ws.\n")
+    response = wire.reject(HTTPStatus(found.status), found.body.decode())
+    del response.headers["Content-Type"]
+    response.headers["Content-Type"] = found.content_type
+    return response
 
 
-def _refusal(node: "Node", peer: Peer, headers: Headers) -> CloseCode | None:
+def _refusal(node: "Node", peer: Peer, fields: Fields) -> CloseCode | None:
     """Say why this socket is closed right after it opened: a client can read a close code, but not an HTTP status."""
     full = node.admission.full(peer.address, len(node.connections))  # first, because it counts the address in
     allowed = node.settings.allowed_origins
-    origins = headers.get_all("Origin")
+    origins = fields.get_all("Origin")
     if allowed and origins and (len(origins) > 1 or origins[0] not in allowed):
         return CloseCode.ORIGIN_REFUSED
     if full:
@@ -94,23 +105,16 @@ def _refusal(node: "Node", peer: Peer, headers: Headers) -> CloseCode | None:
     return CloseCode.NODE_FULL if node.admission.too_fast(peer.address, node.now()) else None
 
 
-def _peer(node: "Node", peer_address: str, headers: Headers) -> Peer:
-    forwarded = any(name in headers for name in FORWARDING)
+def _peer(node: "Node", peer_address: str, fields: Fields) -> Peer:
+    forwarded = any(fields.get_all(name) for name in FORWARDING)
     return Peer(
-        address=client_address(peer_address, headers.get_all("X-Forwarded-For"), node.trusted_proxies),
+        address=client_address(peer_address, fields.get_all("X-Forwarded-For"), node.trusted_proxies),
         forwarded=forwarded,
-        origin=_single(headers, "Origin"),
-        user_agent=_single(headers, "User-Agent"),
+        origin=_single(fields, "Origin"),
+        user_agent=_single(fields, "User-Agent"),
     )
 
 
-def _single(headers: Headers, name: str) -> str | None:
-    values = headers.get_all(name)
+def _single(fields: Fields, name: str) -> str | None:
+    values = fields.get_all(name)
     return values[0][:512] if values else None
-
-
-def _plain(ws: ServerProtocol, status: int, content_type: str, body: bytes) -> Response:
-    response = ws.reject(HTTPStatus(status), body.decode())
-    del response.headers["Content-Type"]
-    response.headers["Content-Type"] = content_type
-    return response

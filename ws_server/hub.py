@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from shared.bus_frames import Policy
-from shared.codec import json_to_msgpack
-from ws_server.framing import binary_frame, text_frame
+from ws_server.framing import packed_frame, text_frame
 from ws_server.latest import Latest
 
 
@@ -161,20 +160,20 @@ class Hub:
         excluded, optional = group.excluded, group.optional
         group.bodies, group.excluded, group.optional = [], {}, {}
         special = excluded or optional or self._waiting
-        text, packed = _text(bodies), b""
+        text, packed = _text(bodies), None
         packs = specials = 0  # only what is rare is counted here, member by member
         for member in group.members:
             if special and self._special(group.name, member, bodies, excluded.get(member.client_id), optional):
                 specials += 1
             elif member.packed:
-                packed = packed or _packed(bodies)
+                packed = _packed(bodies) if packed is None else packed
                 member.write(packed)
                 packs += 1
             else:
                 member.write(text)
         others = len(group.members) - specials
         self.frames_out += len(bodies) * others
-        self.bytes_out += len(text) * (others - packs) + len(packed) * packs
+        self.bytes_out += len(text) * (others - packs) + len(packed or b"") * packs
 
     def _special(
         self,
@@ -225,4 +224,4 @@ def _text(bodies: list[bytes]) -> bytes:
 
 
 def _packed(bodies: list[bytes]) -> bytes:
-    return b"".join([binary_frame(json_to_msgpack(body)) for body in bodies])
+    return b"".join([packed_frame(body) for body in bodies])

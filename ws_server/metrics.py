@@ -1,16 +1,30 @@
-"""What a node counts. Plain integers on the hot path; Prometheus reads them when it scrapes."""
+"""What a node counts, of which `docs/metrics.md` is made.
 
+Plain integers on the hot path; Prometheus reads them when it scrapes.
+"""
+
+import re
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from ws_server.hub import Hub
 
+MOST_REASONS: Final = 50
+REASON: Final = re.compile("[A-Za-z][A-Za-z _]{0,30}")
+GAUGES: Final = {
+    "connections": "Open sockets, the one that asks among them",
+    "capacity": "The most sockets the node takes (`ws.max-connections`), 0 for no limit",
+    "queue_bytes": "Bytes that wait on the node for clients to read",
+    "groups": "Users, channels and apps with clients here",
+    "subscriptions": "Bus channels the node hears for its groups",
+}
 HANDLER_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 30.0)  # seconds
 
 
@@ -48,6 +62,11 @@ class Counts:
     logins: Tally[str] = field(default_factory=Tally)
     closes: Tally[str] = field(default_factory=Tally)
 
+    def refused(self, reason: str) -> None:
+        """Count a login that was refused; the author's own reasons may be any text, so only plain and few ones show."""
+        known = reason in self.logins or len(self.logins) < MOST_REASONS
+        self.logins[reason if known and REASON.fullmatch(reason) else "other"] += 1
+
 
 class NodeCollector(Collector):
     """Gives a node's counters to Prometheus.
@@ -56,11 +75,11 @@ class NodeCollector(Collector):
         counts: the counters.
         hub: counts what it fans out.
         recoveries: how often clients, and the node itself, missed nothing, or why they did.
-        gauges: name to (help, function giving the present value).
+        gauges: functions giving the present value, by the names in `GAUGES`.
     """
 
     def __init__(
-        self, counts: Counts, hub: Hub, recoveries: Tally[str], gauges: dict[str, tuple[str, Callable[[], float]]]
+        self, counts: Counts, hub: Hub, recoveries: Tally[str], gauges: dict[str, Callable[[], float]]
     ) -> None:
         self._counts = counts
         self._hub = hub
@@ -72,11 +91,14 @@ class NodeCollector(Collector):
         counts, hub = self._counts, self._hub
         plain = {
             "accepted": ("Sockets accepted", counts.accepted),
-            "messages_in": ("Messages received from clients", counts.messages_in),
-            "received_bytes": ("Bytes of messages received from clients", counts.bytes_in),
-            "messages_out": ("Messages sent to single clients", counts.messages_out),
-            "frames_out": ("Frames fanned out to groups", hub.frames_out),
-            "sent_bytes": ("Bytes of messages sent to clients", counts.bytes_out + hub.bytes_out),
+            "messages_in": ("Messages of clients", counts.messages_in),
+            "received_bytes": ("Bytes of messages of clients", counts.bytes_in),
+            "messages_out": (
+                "Messages to single clients: replies, errors, welcomes, `client.send`",
+                counts.messages_out,
+            ),
+            "frames_out": ("Frames fanned out: a broadcast to 100 clients makes 100", hub.frames_out),
+            "sent_bytes": ("Bytes of messages and frames to clients", counts.bytes_out + hub.bytes_out),
             "dropped": ("Messages that clients which were behind did not get", hub.dropped),
             "replaced": ("Messages in whose place a client that was behind got a newer one", hub.replaced),
             "handler_errors": ("Messages whose handler failed or ran out of time", counts.handler_errors),
@@ -87,13 +109,26 @@ class NodeCollector(Collector):
         for app, durations in counts.handlers.items():
             handlers.add_metric([app], durations.buckets(), durations.total)
         yield handlers
-        yield _tally("mini_apps_ws_logins", "Logins by verdict", "verdict", counts.logins)
-        yield _tally("mini_apps_ws_closes", "Sockets closed by this node, by code", "code", counts.closes)
         yield _tally(
-            "mini_apps_ws_recoveries", "Positions in channels with history, by outcome", "outcome", self._recoveries
+            "mini_apps_ws_logins",
+            "Logins: welcome, or why not; reasons of an app's own that are no plain words are `other`",
+            "verdict",
+            counts.logins,
         )
-        for name, (text, read) in self._gauges.items():
-            yield GaugeMetricFamily(f"mini_apps_ws_{name}", text, value=read())
+        yield _tally(
+            "mini_apps_ws_closes",
+            "Sockets the node closed, by close code; 4002 are clients that read too slowly",
+            "code",
+            counts.closes,
+        )
+        yield _tally(
+            "mini_apps_ws_recoveries",
+            "Positions clients came back with: recovered, or why not; `node: …` are gaps the node could not mend",
+            "outcome",
+            self._recoveries,
+        )
+        for name, read in self._gauges.items():
+            yield GaugeMetricFamily(f"mini_apps_ws_{name}", GAUGES[name], value=read())
 
 
 def _tally(name: str, text: str, label: str, tally: Tally[str]) -> CounterMetricFamily:

@@ -3,36 +3,39 @@
 import asyncio
 import math
 import random
-from collections.abc import Coroutine, Iterable
+from collections.abc import Collection, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from redis.exceptions import RedisError
 
-from mini_apps.users import mark_admin
-from shared import bus_frames, messages
+from shared import bus_frames, messages, trace
 from shared.addresses import parse_networks
-from shared.broker import UNREACHABLE, Broker, BrokerUnavailable
+from shared.broker import Broker
 from shared.bus import Bus
 from shared.close_codes import CloseCode
+from shared.codec import encode_json
 from shared.keys import AppKeys
 from shared.lifecycle import Process
 from shared.messages import AppMessage, Login, Subscribe, Unsubscribe
+from ws_server.acks import Confirmations
 from ws_server.admission import Admission
+from ws_server.apps import Apps
 from ws_server.channels import Channels
+from ws_server.commands import obey
 from ws_server.connection import Connection
 from ws_server.hub import Hub
 from ws_server.inbox import GOODBYE, Inbox
-from ws_server.login import arriving, start_login
+from ws_server.login import arriving, start_login, time_left
 from ws_server.metrics import Counts
 from ws_server.presence import EVERYWHERE, Presence
 from ws_server.session import Stage
-from ws_server.signals import Signals
+from ws_server.tap import Tap
 from ws_server.wheel import Wheel
 
 if TYPE_CHECKING:
     from mini_apps.app import App
     from shared.settings import Settings
+    from ws_server.outgoing import Outgoing
 
 TICK_SECONDS = 0.5
 RESYNC_BATCH = 500  # clients told of a gap before others get a turn of the loop
@@ -48,52 +51,53 @@ class Node:
         settings: all settings; `[ws]` is this node's.
         node_id: unique in the deployment; clients are told.
         broker: the open broker.
+
+    Attributes:
+        clock: what time limits of clients are measured with.
+        greeting: the first message to each client, finished.
+        busy: the inboxes whose handler runs now.
     """
 
     def __init__(self, process: Process, settings: "Settings", node_id: str, broker: Broker) -> None:
-        self.process = process
+        self.process, self.id, self.broker = process, node_id, broker
         self.settings = settings.ws
-        self.id = node_id
-        self.broker = broker
-        self.apps: dict[str, App] = {}
+        self.tap = Tap(self) if settings.gateway.sandbox_url else None
+        self.greeting = encode_json(messages.connect(node_id, self.settings.ping_interval, self.settings.ping_timeout))
+        self.apps: Apps
         self.connections: set[Connection] = set()
         self.counts = Counts()
         self.trusted_proxies = parse_networks(settings.gateway.trusted_proxies)
         self.max_message_bytes = 0
-        self.draining = False
+        self.serving = self.draining = False
         self._loop = asyncio.get_running_loop()
-        self.now = self._loop.time
+        self.clock = process.clock
+        self.now = self.clock.monotonic
         self.admission = Admission(self.settings, self.now())
         self.hub = Hub(self._loop.call_soon)
         self.channels: Channels
-        self.signals: list[Signals] = []
         self.presence: Presence
+        self.confirmations: Confirmations
         self._wheel: Wheel[Connection] = Wheel(TICK_SECONDS)
-        self._busy: set[Inbox] = set()
-        self._unwritten: list[Connection] = []
+        self.busy: set[Inbox] = set()
+        self._unwritten: list[Outgoing] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._keys: dict[str, AppKeys] = {}
         self._quiet = asyncio.Event()
 
     async def serve(self, apps: "dict[str, App]", bus: Bus) -> None:
-        """Hear the broadcasts of `apps`; from now on sockets may come.
-
-        Raises:
-            BrokerUnavailable: Redis did not confirm.
-        """
-        self.apps = apps
-        self._keys = {name: self.broker.keys.app(name) for name in apps}
-        limits = [app.settings.max_message_bytes for app in apps.values()]
-        self.max_message_bytes = 0 if 0 in limits else max(limits, default=self.settings.max_message_bytes)
+        """Hear the broadcasts of `apps`; from now on sockets may come."""
+        self.confirmations = Confirmations(self, bus)
         self.channels = Channels(self, bus, self._from_bus)
         self.presence = Presence(self, bus)
-        for keys in self._keys.values():
-            await self.channels.subscriptions.hold(keys.everyone())
-        await self.presence.start()
-        self.signals = [Signals(app, self.spawn) for app in apps.values()]
-        for signals in self.signals:
-            await bus.subscribe(signals.channel, signals.take)
+        self.apps = Apps(self, bus)
+        self.serving = True
+        for app in apps.values():
+            await self.apps.open(app)
         self.spawn(self._tick())
+
+    def limit_messages(self) -> None:
+        """Let a socket, until it is known for which app, send what any of the apps takes."""
+        limits = [app.settings.max_message_bytes for app in self.apps.values()]
+        self.max_message_bytes = 0 if 0 in limits else max(limits, default=self.settings.max_message_bytes)
 
     async def aclose(self) -> None:
         """Cancel what still runs and drop every socket."""
@@ -105,7 +109,7 @@ class Node:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         await self.presence.aclose()
-        await self.channels.subscriptions.aclose()
+        self.channels.subscriptions.close()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` as a task of this node, which cancels it at its end at the latest."""
@@ -121,7 +125,7 @@ class Node:
 
     def keys(self, app: "App") -> AppKeys:
         """Return the Redis names of one of the node's apps."""
-        return self._keys[app.name]
+        return self.apps.keys_of(app.name)
 
     # Sockets.
 
@@ -158,7 +162,7 @@ class Node:
         self.hub.leave(connection.user_group, connection)
         self.hub.leave(arriving(connection.user_group), connection)
         self.channels.subscriptions.release(connection.user_group, self.now())
-        self.hub.leave(self._keys[connection.app].everyone(), connection)
+        self.hub.leave(self.apps.everyone(connection.app), connection)
         connection.user_group = None
 
     def make_room(self, user_group: str) -> None:
@@ -177,7 +181,7 @@ class Node:
         """Return seconds after which a closed client may come back, drawn so that a herd spreads out."""
         return random.uniform(0.2, 1.0 + len(self.connections) / 2000)
 
-    def flush_later(self, connection: Connection) -> None:
+    def flush_later(self, connection: "Outgoing") -> None:
         """Write what a connection is sent in this loop turn at the end of the turn."""
         if not self._unwritten:
             self._loop.call_soon(self._flush)
@@ -208,7 +212,7 @@ class Node:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK_SECONDS)
+            await self.clock.sleep(TICK_SECONDS, late=math.inf)
             now = self.now()
             for connection in self._wheel.due(now):
                 try:
@@ -217,13 +221,15 @@ class Node:
                     log.exception("a connection could not be looked after")
                     connection.overdue()
             self.channels.subscriptions.expire(now)
-            for inbox in list(self._busy):
+            for inbox in list(self.busy):
                 if inbox.limit and now - inbox.since > inbox.limit:
                     inbox.cut()
 
     def _look(self, connection: Connection, now: float) -> None:
         if connection.stage is Stage.CLOSED:
             connection.overdue()
+        elif connection.stage is Stage.LOGGING_IN and (left := time_left(self.settings, connection, now)) > 0:
+            self.look_again(connection, left)
         elif connection.stage is not Stage.READY:
             connection.close(CloseCode.LOGIN_TIMEOUT, CloseCode.LOGIN_TIMEOUT.reason)
         else:
@@ -265,14 +271,13 @@ class Node:
         if self.settings.client_queue and len(inbox) >= self.settings.client_queue:
             connection.stop_reading()
 
-    def start_inbox(self, inbox: Inbox, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run an inbox that has work, and watch how long its handlers take."""
-        self._busy.add(inbox)
-        return self.spawn(work)
+    def inbox_busy(self, inbox: Inbox) -> None:
+        """Watch how long an inbox that has work takes for it."""
+        self.busy.add(inbox)
 
     def inbox_idle(self, inbox: Inbox) -> None:
         """Watch an inbox no more: its work is done."""
-        self._busy.discard(inbox)
+        self.busy.discard(inbox)
         self._note_quiet()
 
     # What the bus has for us.
@@ -280,43 +285,31 @@ class Node:
     def _from_bus(self, name: str, payload: bytes) -> None:
         frame = bus_frames.unpack(payload)
         if isinstance(frame, bus_frames.Message):
+            if frame.ack is not None and frame.asker is not None:
+                self.confirmations.asked(name, frame.ack, frame.asker)
             self.channels.take(name, frame)
             return
-        for connection in (*self._clients(name), *self._clients(arriving(name))):
-            self._command(connection, frame)
+        with trace.bound(frame.trace):
+            for connection in (*self._clients(name), *self._clients(arriving(name))):
+                obey(self, connection, frame)
 
-    def _command(self, connection: Connection, frame: bus_frames.Frame) -> None:
-        match frame:
-            case bus_frames.Join(channel=channel):
-                if connection.stage is Stage.READY:
-                    self.spawn(self._join(connection, channel))
-            case bus_frames.Leave(channel=channel) if connection.stage is Stage.LOGGING_IN:
-                self.channels.exit(connection, channel)  # its welcome will not name the channel
-            case bus_frames.Leave(channel=channel, reason=reason):
-                self.spawn(connection.leave(channel, reason))
-            case bus_frames.Disconnect(code=code, reason=reason):
-                connection.close(code, reason)
-            case bus_frames.AdminChanged(is_admin=is_admin) if connection.inbox is not None:
-                mark_admin(connection.inbox.client.user, is_admin=is_admin)
+    def missed(self, names: Collection[str]) -> None:
+        """Tell clients that messages may be missing: a connection to Redis was rebuilt.
 
-    async def _join(self, connection: Connection, channel: str) -> None:
-        try:
-            await connection.join(channel)
-        except (ValueError, BrokerUnavailable, RedisError, *UNREACHABLE) as error:
-            connection.send_message(messages.left(channel, str(error)))
-
-    def missed(self) -> None:
-        """Tell every client that messages may be missing: the connection to Redis was rebuilt."""
-        self.channels.recovery.heal_all()
-        for signals in self.signals:
-            signals.missed()
+        Args:
+            names: the bus channels that were heard over it.
+        """
+        if not self.serving:
+            return
+        self.channels.recovery.heal(names)
+        self.apps.missed(names)
         self.presence.missed()
-        self.spawn(self._resync(list(self.connections)))
+        self.spawn(self._resync(list(self.connections), names))
 
-    async def _resync(self, connections: Iterable[Connection]) -> None:
+    async def _resync(self, connections: Iterable[Connection], names: Collection[str]) -> None:
         for count, connection in enumerate(connections):
             if connection.stage is Stage.READY:
-                for channel, reason in self.channels.gaps(connection):
+                for channel, reason in self.channels.gaps(connection, names):
                     connection.send_message(messages.resync(channel, reason))
             if count % RESYNC_BATCH == 0:
                 await asyncio.sleep(0)
@@ -324,7 +317,7 @@ class Node:
     # The end.
 
     def _note_quiet(self) -> None:
-        if self.draining and not self.connections and not self._busy:
+        if self.draining and not self.connections and not self.busy:
             self._quiet.set()
 
     async def quiet(self, seconds: float) -> None:
@@ -334,6 +327,4 @@ class Node:
             async with asyncio.timeout(seconds):
                 await self._quiet.wait()
         except TimeoutError:
-            log.warning(
-                "clients or handlers were not done in time", sockets=len(self.connections), busy=len(self._busy)
-            )
+            log.warning("clients or handlers were not done in time", sockets=len(self.connections), busy=len(self.busy))

@@ -8,7 +8,7 @@ bounded, and over the bound the client is a slow consumer.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Followed:
     tail: Tail = field(default_factory=Tail)
     established: asyncio.Task[None] | None = None
     catching_up: dict["Connection", CatchUp] = field(default_factory=dict)
+    reading: dict["Connection", asyncio.Event] = field(default_factory=dict)  # set once it is known what was missed
 
 
 class Recovery:
@@ -102,9 +103,9 @@ class Recovery:
         for connection, catch_up in list(followed.catching_up.items()):
             self._record(followed, connection, catch_up, BESIDE, message.body)
 
-    def heal_all(self) -> None:
-        """Read on in every channel: messages may have been missed while the bus was away."""
-        for followed in self._followed.values():
+    def heal(self, names: Collection[str]) -> None:
+        """Read on in these channels: messages may have been missed while the bus was away."""
+        for followed in [followed for name, followed in self._followed.items() if name in names]:
             if not followed.tail.healing and followed.tail.last is not None:
                 self._node.spawn(self._heal(followed))
 
@@ -170,6 +171,12 @@ class Recovery:
         followed = self._followed.get(name)
         return followed.catching_up.get(connection) if followed is not None else None
 
+    async def begun(self, name: str, connection: "Connection") -> CatchUp | None:
+        """Return the same once it is known where the client stands."""
+        while (followed := self._followed.get(name)) is not None and (reading := followed.reading.get(connection)):
+            await reading.wait()
+        return self.coming(name, connection)
+
     def last(self, name: str) -> int:
         """Return where this node stands in a channel it follows."""
         return self._followed[name].tail.last or 0
@@ -187,12 +194,17 @@ class Recovery:
         if position.offset is None:
             catch_up.begin_here(followed.tail.last or 0)
             return catch_up
+        followed.reading[connection] = read = asyncio.Event()
         try:
             await self._read(followed, catch_up, position.offset)
         except BaseException:
             if self.coming(name, connection) is catch_up:
                 del followed.catching_up[connection]
             raise
+        finally:
+            read.set()
+            if followed.reading.get(connection) is read:
+                del followed.reading[connection]
         return catch_up
 
     async def _read(self, followed: Followed, catch_up: CatchUp, position: int) -> None:

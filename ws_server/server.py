@@ -3,28 +3,32 @@
 import asyncio
 import contextlib
 import errno
-import gc
 import secrets
 import socket
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 
 import structlog
 
 from mini_apps.database import Database
 from mini_apps.hooks import call
-from mini_apps.loading import prepare
+from mini_apps.loading import import_classes, prepare
 from mini_apps.mesh import Mesh
-from shared import nodes
+from shared import garbage, nodes
 from shared.broker import Broker
-from shared.bus import Bus
+from shared.bus import Bus, lag_seconds
+from shared.deployment import apps_of, database_of
 from shared.lifecycle import Process, StartError
-from shared.settings import Settings
+from shared.process_metrics import total
+from shared.reread import watched
+from shared.settings import Changes, Settings
 from shared.version import package_version
-from ws_server.connection import Connection
 from ws_server.drain import send_away
 from ws_server.metrics import NodeCollector
 from ws_server.node import Node
+from ws_server.tap import connection_of
 
 BACKLOG = 4096  # asyncio's 100 makes a reconnect storm wait in SYN retries
 
@@ -33,27 +37,48 @@ log = structlog.get_logger("ws")
 
 async def serve(process: Process, settings: Settings) -> None:
     """Run a node until the process is asked to stop, then drain it."""
+    import_classes(settings)
     node_id = settings.ws.node_id or f"{socket.gethostname()}-{secrets.token_hex(3)}"
     async with contextlib.AsyncExitStack() as stack:
         broker = await stack.enter_async_context(Broker(settings.redis))
-        node = Node(process, settings, node_id, broker)
+        entry = nodes.Node(
+            node_id,
+            "ws",
+            address="",
+            capacity=settings.ws.max_connections,
+            version=package_version(),
+            started=int(time.time()),
+            apps=apps_of(settings),
+            database=database_of(settings),
+        )
+        await nodes.check_alone(broker, entry)  # before anything is written
+        node = process.serves = Node(process, settings, node_id, broker)
         bus = await stack.enter_async_context(Bus(broker, node_id, on_gap=node.missed))
         database = Database(settings.database.url.get_secret_value(), settings.folder)
         stack.push_async_callback(database.aclose)
-        apps = await prepare(Mesh(settings, broker, bus, database, node_id, "ws"))
+        mesh = Mesh(settings, broker, bus, database, node_id, "ws", process.clock)
+        apps = await prepare(mesh)
         stack.push_async_callback(node.aclose)
         await node.serve(apps, bus)
         for app in apps.values():
             await call(app.on_server_start)
         listener = await stack.enter_async_context(_listening(node))
         port = process.port = listener.sockets[0].getsockname()[1]
-        registration = await stack.enter_async_context(_registered(node, broker, _address(settings, port)))
+        entry = replace(entry, address=_address(settings, port))
+        registration = await stack.enter_async_context(_registered(node, broker, entry))
         _metrics(node)
         process.check(bus.trouble)
-        _tame_garbage_collector()
+        if process.alone:
+            garbage.tame()  # sockets make no cycles
         log.info("listening", node=node_id, host=settings.ws.host, port=port)
         process.started()
-        await process.stopping.wait()
+
+        async def change(found: Settings, changes: Changes) -> None:
+            await node.apps.change(mesh, found, changes)
+            await registration.serves(apps_of(found))
+
+        async with watched(process, settings, change):
+            await process.stopping.wait()
         node.draining = True  # who still comes is sent on
         await registration.drain()
         seconds = settings.ws.drain_seconds * 0.9
@@ -62,19 +87,12 @@ async def serve(process: Process, settings: Settings) -> None:
         await node.quiet(0.3 * seconds)
 
 
-def _tame_garbage_collector() -> None:
-    """Look for cycles rarely: sockets make none, and each look costs more the more sockets there are."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
 @contextlib.asynccontextmanager
 async def _listening(node: Node) -> AsyncIterator[asyncio.Server]:
     host, port = node.settings.host, node.settings.port
     try:
         server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(node), host, port, backlog=BACKLOG, reuse_address=True
+            partial(connection_of, node), host, port, backlog=BACKLOG, reuse_address=True
         )
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
@@ -86,16 +104,12 @@ async def _listening(node: Node) -> AsyncIterator[asyncio.Server]:
         server.close()
 
 
-def _registered(node: Node, broker: Broker, address: str) -> nodes.Registration:
-    entry = nodes.Node(
-        id=node.id,
-        kind="ws",
-        address=address,
-        capacity=node.settings.max_connections,
-        version=package_version(),
-        started=int(time.time()),
-    )
-    return nodes.Registration(broker, entry, connections=lambda: len(node.connections))
+def _registered(node: Node, broker: Broker, entry: nodes.Node) -> nodes.Registration:
+    def figures() -> nodes.Figures:
+        sent = node.hub.frames_out + node.counts.messages_out
+        return nodes.Figures(node.counts.messages_in, sent, total(lag_seconds))
+
+    return nodes.Registration(broker, entry, connections=lambda: len(node.connections), figures=figures)
 
 
 def _address(settings: Settings, port: int) -> str:
@@ -110,9 +124,10 @@ def _address(settings: Settings, port: int) -> str:
 
 def _metrics(node: Node) -> None:
     gauges = {
-        "connections": ("Open sockets", lambda: float(len(node.connections))),
-        "queue_bytes": ("Bytes that wait on the node for clients to read", node.queue_bytes),
-        "groups": ("Groups with members on this node", lambda: float(len(node.hub))),
-        "subscriptions": ("Bus channels this node hears", lambda: float(len(node.channels.subscriptions))),
+        "connections": lambda: float(len(node.connections)),
+        "capacity": lambda: float(node.settings.max_connections),
+        "queue_bytes": node.queue_bytes,
+        "groups": lambda: float(len(node.hub)),
+        "subscriptions": lambda: float(len(node.channels.subscriptions)),
     }
     node.process.registry.register(NodeCollector(node.counts, node.hub, node.channels.recovery.outcomes, gauges))

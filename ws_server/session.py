@@ -40,11 +40,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirm:
+    """The client has the message that carried this id."""
+
+    ack: str
+
+
+@dataclass(frozen=True, slots=True)
 class Nothing:
     """There is nothing to do."""
 
 
-Action = StartLogin | Enqueue | Answer | Nothing
+Action = StartLogin | Enqueue | Answer | Confirm | Nothing
 
 PONG = Answer({"type": "pong"})
 NOTHING = Nothing()
@@ -61,14 +68,16 @@ def decide(stage: Stage, app: str | None, message: ClientMessage) -> Action:
     match message:
         case Ping():
             return PONG
-        case Pong() | Ack():
+        case Pong():
             return NOTHING
+        case Ack(ack=ack):
+            return Confirm(ack) if stage is Stage.READY else NOTHING
         case Login():
             if stage is Stage.OPEN:
                 return StartLogin(message)
             return Answer(messages.error(f"You are logged in to {app} already", "login"))
         case AppMessage() if message.app not in (None, app) and stage is not Stage.OPEN:
-            return Answer(messages.error(f"You are logged in to {app}, not to {message.app}", "app", message.id))
+            return Answer(messages.error(f"You are logged in to {app}, not to another app", "app", message.id))
     if stage is Stage.OPEN:
         return Answer(messages.error(messages.NOT_LOGGED_IN, "login", message.id))
     return Enqueue(message)

@@ -1,6 +1,5 @@
 """An app's signals on this node: run one after the other, and `resync` in the place of those that were missed."""
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ import structlog
 from prometheus_client import Counter
 
 from mini_apps.hooks import call
+from shared import trace
 from shared.bus_frames import Signal, unpack
 from shared.codec import decode_json
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BOUND = 1_000  # signals that may wait; then all of them give way to one `resync`
 RESYNC = "resync"
 
-signals_seen = Counter("mini_apps_ws_signals", "Signals of apps by what became of them", ["outcome"])
+signals_seen = Counter("mini_apps_ws_signals", "Signals of apps: handled, failed, dropped", ["outcome"])
 
 log = structlog.get_logger("signals")
 
@@ -36,8 +36,13 @@ class Signals:
         self._app = app
         self._spawn = spawn
         self._limit = float(app.settings.handler_timeout) or None
-        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._waiting: deque[Signal] = deque()
         self._running = False
+
+    def serve(self, app: "App") -> None:
+        """Run signals on another instance of the app from now on."""
+        self._app = app
+        self._limit = float(app.settings.handler_timeout) or None
 
     def take(self, payload: bytes) -> None:
         """Take a signal from the bus."""
@@ -49,14 +54,14 @@ class Signals:
             log.warning("signals come faster than on_signal handles them", app=self._app.name, dropped=BOUND)
             self._waiting.clear()
             self.missed()
-        self._put(frame.name, frame.data)
+        self._put(frame)
 
     def missed(self) -> None:
         """Let the app know that signals may be missing."""
-        self._put(RESYNC, b"{}")
+        self._put(Signal(RESYNC, b"{}", trace=""))
 
-    def _put(self, name: str, data: bytes) -> None:
-        self._waiting.append((name, data))
+    def _put(self, signal: Signal) -> None:
+        self._waiting.append(signal)
         if not self._running:
             self._running = True
             self._spawn(self._run())
@@ -64,13 +69,15 @@ class Signals:
     async def _run(self) -> None:
         try:
             while self._waiting:
-                await self._handle(*self._waiting.popleft())
+                signal = self._waiting.popleft()
+                trace.bind(signal.trace)
+                await self._handle(signal.name, signal.data)
         finally:
             self._running = False
 
     async def _handle(self, name: str, data: bytes) -> None:
         try:
-            async with asyncio.timeout(self._limit):
+            async with self._app.clock.timeout(self._limit):
                 await call(self._app.on_signal, name, decode_json(data))
         except Exception:
             signals_seen.labels("failed").inc()

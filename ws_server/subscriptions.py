@@ -26,7 +26,7 @@ class Subscriptions:
         self._deliver = deliver
         self._gone = gone
         self._holds: dict[str, int] = {}
-        self._heard: dict[str, asyncio.Task[None] | None] = {}  # None once Redis confirmed
+        self._heard: dict[str, asyncio.Future[None] | None] = {}  # None once Redis confirmed
         self._lingering: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -41,20 +41,20 @@ class Subscriptions:
         """
         self._holds[name] = self._holds.get(name, 0) + 1
         self._lingering.pop(name, None)
-        if name not in self._heard:
-            subscribing = self._bus.subscribe(name, partial(self._deliver, name))
-            self._heard[name] = asyncio.create_task(subscribing, name=f"subscribe {name}")
-        task = self._heard[name]
-        if task is None:
-            return
+        asked: asyncio.Future[None] | None = None
         try:
-            await asyncio.shield(task)  # others may wait for the same confirmation
+            if name not in self._heard:
+                self._heard[name] = self._bus.subscribing(name, partial(self._deliver, name))
+            asked = self._heard[name]
+            if asked is None:
+                return
+            await asyncio.shield(asked)  # others may wait for the same confirmation
         except BaseException:
-            if task.done() and self._heard.get(name) is task and (task.cancelled() or task.exception()):
+            if asked is not None and self._heard.get(name) is asked and _failed(asked):
                 del self._heard[name]
             self.release(name, 0.0)
             raise
-        if self._heard.get(name) is task:
+        if self._heard.get(name) is asked:
             self._heard[name] = None
 
     def release(self, name: str, now: float) -> None:
@@ -71,15 +71,18 @@ class Subscriptions:
         """Unsubscribe from what nobody has needed for a while."""
         for name in [name for name, until in self._lingering.items() if until <= now]:
             del self._lingering[name]
-            if task := self._heard.pop(name):
-                task.cancel()
+            if asked := self._heard.pop(name):
+                asked.cancel()
             self._bus.unsubscribe(name)
             self._gone(name)
 
-    async def aclose(self) -> None:
-        """Cancel what is still being subscribed."""
-        tasks = [task for task in self._heard.values() if task is not None]
-        self._heard = {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def close(self) -> None:
+        """Wait for no confirmation any more."""
+        heard, self._heard = self._heard, {}
+        for asked in heard.values():
+            if asked is not None:
+                asked.cancel()
+
+
+def _failed(asked: "asyncio.Future[None]") -> bool:
+    return asked.done() and (asked.cancelled() or asked.exception() is not None)

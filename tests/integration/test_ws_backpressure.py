@@ -53,7 +53,7 @@ async def _tick(page: Page, room: str, n: int, policy: str, key: str = "", pad: 
 async def _read_to(deaf: ClientConnection, last: int) -> list[int]:
     deaf.transport.resume_reading()
     numbers: list[int] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(180):
         while last not in numbers:
             message: dict[str, Any] = json.loads(await deaf.recv())
             if message["type"] == "tick":

@@ -168,8 +168,8 @@ async def test_a_slow_handshake_is_dropped(cluster: Cluster) -> None:
     node = await cluster.node("ws-9", WS__LOGIN_TIMEOUT="0.3")
     reader, writer = await asyncio.open_connection("127.0.0.1", node.process.port)
     writer.write(b"GET /ws HTTP/1.1\r\nHost: x\r\n")
-    async with asyncio.timeout(20):
-        assert await reader.read() == b""
+    async with asyncio.timeout(180):
+        assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
     writer.close()
 
 
@@ -184,7 +184,7 @@ async def test_a_client_that_does_not_answer_pings_is_closed(cluster: Cluster) -
         )
         login = {"type": "login", "app": "chat", "data": sign_init_data(TOKEN, user=ADA)}
         writer.write(Frame(Opcode.TEXT, json.dumps(login).encode()).serialize(mask=True))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(180):
             everything = await reader.readuntil((1011).to_bytes(2, "big") + b"keepalive ping timeout")
         assert b'"welcome"' in everything
         writer.close()
@@ -278,7 +278,7 @@ async def test_clients_stay_while_redis_is_away_and_logins_are_told_to_wait(
 async def test_what_is_no_handshake_gets_a_status(node: RunningNode, request_: bytes, status: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", node.process.port)
     writer.write(request_)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(180):
         answer = await reader.readline()
     assert answer.startswith(b"HTTP/1.1 %d " % status), answer
     writer.close()
@@ -291,7 +291,7 @@ async def test_what_comes_with_the_handshake_is_answered_after_it(node: RunningN
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         + Frame(Opcode.PING, b"early").serialize(mask=True)
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(180):
         assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
         assert b"early" in await reader.readuntil(b"early")
     writer.close()
@@ -303,8 +303,8 @@ async def test_hundreds_of_sockets_that_never_log_in_leave_nothing(cluster: Clus
         idle = [await asyncio.open_connection("127.0.0.1", node.process.port) for _ in range(300)]
         await other.send(type="echo", value=1, id=1)
         await other.receive("reply", id=1)
-        async with asyncio.timeout(20):
-            assert all([await reader.read() == b"" for reader, _ in idle])
+        async with asyncio.timeout(180):
+            assert all([(await reader.read()).startswith(b"HTTP/1.1 408 ") for reader, _ in idle])
         for _, writer in idle:
             writer.close()
 

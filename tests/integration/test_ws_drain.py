@@ -77,7 +77,7 @@ class Follower:
 
     async def _listen(self, page: Page, last: int) -> float:
         while True:
-            await eventually(lambda: page.messages, seconds=60, what="a message")
+            await eventually(lambda: page.messages, seconds=300, what="a message")
             message = page.messages.pop(0)
             if message["type"] == "reconnect":
                 self.sent_away.append(message["retry_after"])

@@ -152,7 +152,7 @@ async def _one(node: RunningNode, dice: random.Random, number: int) -> bytes:
         writer.write_eof()
         answer = b""
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(180):
                 answer = await reader.read()
         except ConnectionError:
             pass

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,20 @@ async def test_a_grant_lets_in_where_the_app_would_not_and_can_be_revoked(cluste
             assert await _back(page, session, position) is None
 
 
+async def test_a_revoke_voids_the_grants_of_every_channel(cluster: Cluster, one: RunningNode) -> None:
+    other = await cluster.node("ws-3", APPS__CHAT__CLASS="chat_app:Strict")
+    async with one.page() as ben, one.user(1) as ada:
+        await ben.login(2)
+        joined = await _enter(ben)
+        position = {"offset": joined["offset"], "grant": joined["grant"]}
+        async with other.page() as page:
+            assert ROOM in (await page.login(2, channels={ROOM: position}))["channels"]
+        await ada.send(type="revoke", user=2)
+        assert await ben.closed() == 4006
+        async with other.page() as page:
+            assert (await page.login(2, channels={ROOM: position}))["channels"] == {}
+
+
 async def test_a_repeat_under_the_same_id_is_not_appended_twice(one: RunningNode) -> None:
     async with one.user(1) as ada:
         await _enter(ada)
@@ -199,6 +214,28 @@ async def test_a_tail_that_a_failover_lost_is_announced_and_never_looks_like_a_r
         async with one.page() as again:
             told = await _back(again, session, {"offset": offsets[2]})
             assert (told["recovered"], told["reason"]) == (False, "unknown position")
+
+
+async def test_two_messages_share_no_offset_though_both_servers_clocks_are_behind(
+    one: RunningNode, broker: Broker
+) -> None:
+    keys = broker.keys.app("chat")
+    async with one.user(1) as ada, one.page() as ben:
+        session = (await ben.login(2))["session"]
+        future = 1_000_000 * int(time.time() + 3600)
+        await broker.client.hset(keys.channel_meta(ROOM), "last", future)
+        await _enter(ben)
+        offsets = await _post(ada, range(3))
+        assert future < offsets[0] < offsets[1] < offsets[2]
+        entries: Any = await broker.client.xrange(keys.channel_stream(ROOM))
+        await broker.client.delete(keys.channel_stream(ROOM))
+        for entry, fields in entries[:2]:  # as a replica has it that did not get the last one
+            await broker.client.xadd(keys.channel_stream(ROOM), fields, id=entry)
+        await broker.client.hset(keys.channel_meta(ROOM), "last", offsets[1])
+        (offset,) = await _post(ada, range(3, 4))
+        assert offsets[1] < offset != offsets[2]
+        async with one.page() as again:
+            assert (await _back(again, session, {"offset": offsets[2]}))["recovered"] is False
 
 
 async def test_members_miss_nothing_when_the_brokers_connection_breaks(

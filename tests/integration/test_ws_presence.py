@@ -19,6 +19,7 @@ from shared.settings import load
 from support import TOKEN, eventually
 
 ROOM = "room:1"
+HALL = "hall"
 ADA, BEN, CID = 1001, 1002, 1003
 LEASE = 3.0
 GRACE = 1.0
@@ -66,7 +67,7 @@ async def _hear(page: Page, event: str, user: int) -> dict[str, Any]:
     def found() -> bool:
         return (event, user) in _news(page)
 
-    await eventually(found, seconds=60, what=f"{event} of {user}")
+    await eventually(found, seconds=300, what=f"{event} of {user}")
     return await page.receive("presence", event=event)
 
 
@@ -79,7 +80,7 @@ async def _let_go(broker: Broker, user: int) -> None:
     async def gone() -> bool:
         return (await _holder(broker, user)).startswith("leaves ")
 
-    await eventually(gone, seconds=60, what=f"the grace of {user}")
+    await eventually(gone, seconds=300, what=f"the grace of {user}")
 
 
 async def _offline(broker: Broker) -> list[int]:
@@ -117,6 +118,7 @@ async def test_a_user_is_counted_once_over_tabs_and_nodes(
             await _hear(ada, "leave", CID)
             assert _news(ada) == []
             assert [news for news in _news(first) if news[1] == BEN] == []
+            await eventually(lambda: _went(broker, CID), what="on_user_offline")
             assert await _offline(broker) == [CID]
         await _hear(ada, "leave", BEN)
         assert await _who(ada) == [ADA]
@@ -142,6 +144,32 @@ async def test_who_leaves_by_themselves_leave_at_once(
             assert "offset" not in news
             assert await _who(ada, room) == [ADA]
         assert await _offline(broker) == []
+
+
+async def test_a_channel_of_thousands_is_counted_and_nobody_is_told_of_each(
+    valkey: EmbeddedValkey, broker: Broker, prefix: str, tmp_path: Path
+) -> None:
+    async with _nodes(valkey, prefix, tmp_path, LONG) as (one, two), one.user(ADA) as ada, two.user(BEN) as ben:
+        await _enter(ada, HALL)
+        await _enter(ben, HALL)
+        assert await _count(ada) == await _count(ben) == 2
+        assert await _who(ada, HALL) == [ADA, BEN]
+        await ben.send(type="unsubscribe", channel=HALL)
+        await eventually(lambda: _counts(ada, 1), what="Ben leaving")
+        await _enter(ben)
+        await _enter(ada)
+        await ben.send(type="unsubscribe", channel=ROOM)
+        await _hear(ada, "leave", BEN)
+        assert [m for m in ada.messages if m.get("channel") == HALL] == []
+
+
+async def _count(page: Page) -> int:
+    await page.send(type="count", room=HALL, id="count")
+    return int((await page.receive("reply", id="count"))["data"])
+
+
+async def _counts(page: Page, number: int) -> bool:
+    return await _count(page) == number
 
 
 async def test_a_phone_that_comes_back_to_another_node_in_time_never_left(
@@ -171,7 +199,7 @@ async def test_the_last_node_takes_everybody_along(
         await one.stop()
         assert await ada.closed() == 4005
     async with _nodes(valkey, prefix, tmp_path):
-        await eventually(lambda: _nothing_left(broker), seconds=60, what="the end of every trace")
+        await eventually(lambda: _nothing_left(broker), seconds=300, what="the end of every trace")
     assert await _offline(broker) == [ADA]
 
 
@@ -202,7 +230,7 @@ async def _address(broker: Broker, process: subprocess.Popen[bytes]) -> str:
         assert process.poll() is None
         return next((node.address for node in await live_nodes(broker, "ws") if node.id == "victim"), None)
 
-    address: str = await eventually(found, seconds=60, what="the process's address")
+    address: str = await eventually(found, seconds=300, what="the process's address")
     return address
 
 
@@ -264,7 +292,7 @@ async def test_a_frozen_redis_makes_nobody_leave(own_valkey: EmbeddedValkey, pre
             finally:
                 os.kill(own_valkey.process.pid, signal.SIGCONT)
             for node in (one, two):
-                await eventually(lambda node=node: not node.process.troubles(), seconds=60, what="readiness")
+                await eventually(lambda node=node: not node.process.troubles(), seconds=300, what="readiness")
             await ada.receive("resync", channel=ROOM)
         await _hear(ada, "leave", CID)  # comes after the leases that expired meanwhile would have been noticed
         assert _news(ada) == []
@@ -287,19 +315,19 @@ async def test_a_redis_that_lost_everything_learns_it_anew(
             async def found() -> bool:
                 return bool(await _holder(broker, ADA) and await _holder(broker, BEN))
 
-            await eventually(found, seconds=60, what="both users")
+            await eventually(found, seconds=300, what="both users")
 
 
 async def test_clients_learn_that_news_may_be_missing(own_valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> None:
     async with _nodes(own_valkey, prefix, tmp_path) as (one, _), one.user(ADA) as ada:
-        for room in (ROOM, "both:1", "kept:1"):
+        for room in (ROOM, "both:1", "kept:1", HALL):
             await _enter(ada, room)
         async with Broker(load(None, _redis(own_valkey, prefix)).redis) as broker:
             await broker.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         assert (await ada.receive("resync", channel=ROOM))["reason"] == "broker"
         assert (await ada.receive("resync", channel="both:1"))["reason"] == "presence"
         await eventually(lambda: _answers(ada), what="Redis")
-        assert [m for m in ada.messages if m.get("channel") == "kept:1"] == []
+        assert [m for m in ada.messages if m.get("channel") in ("kept:1", HALL)] == []
 
 
 async def _answers(page: Page) -> bool:

@@ -15,7 +15,7 @@ from websockets.frames import Frame, Opcode
 from mini_apps import Client
 from mini_apps.embedded import EmbeddedValkey
 from mini_apps.testing import sign_init_data
-from nodes import Cluster, RunningNode
+from nodes import Cluster, Page, RunningNode
 from support import TOKEN, eventually
 from ws_server.node import Node
 from ws_server.session import Stage
@@ -30,37 +30,26 @@ async def cluster(valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> AsyncI
     await cluster.aclose()
 
 
-@pytest.fixture
-def nodes(monkeypatch: pytest.MonkeyPatch) -> list[Node]:
-    """Every node of the test, to look inside."""
-    made: list[Node] = []
-    init = Node.__init__
-
-    def remember(self: Node, *args: Any, **kwargs: Any) -> None:
-        init(self, *args, **kwargs)
-        made.append(self)
-
-    monkeypatch.setattr(Node, "__init__", remember)
-    return made
-
-
 @contextlib.contextmanager
 def _slow_subscribe(node: Node, part: str) -> Iterator[asyncio.Event]:
     """Let subscriptions whose name has `part` in it wait, as if Redis were slow."""
     bus, go = node.channels.subscriptions._bus, asyncio.Event()
-    subscribe = bus.subscribe
+    subscribing = bus.subscribing
 
-    async def slow(channel: str, handler: Any) -> None:
-        await subscribe(channel, handler)
+    async def confirmed(channel: str, asked: "asyncio.Future[None]") -> None:
+        await asked
         if part in channel:
             await go.wait()
 
-    bus.subscribe = slow  # type: ignore[method-assign]  # a slow server, at the place where it is felt
+    def slow(channel: str, handler: Any) -> "asyncio.Future[None]":
+        return asyncio.ensure_future(confirmed(channel, subscribing(channel, handler)))
+
+    bus.subscribing = slow  # type: ignore[method-assign]  # a slow server, at the place where it is felt
     try:
         yield go
     finally:
         go.set()
-        bus.subscribe = subscribe  # type: ignore[method-assign]  # back to normal
+        bus.subscribing = subscribing  # type: ignore[method-assign]  # back to normal
 
 
 async def test_what_the_app_said_last_holds_while_a_client_is_on_its_way_in(
@@ -148,6 +137,83 @@ async def test_subscribing_again_during_a_replay_loses_nothing(cluster: Cluster,
 
             await eventually(lambda: 44 in numbers(), what="the last message")
             assert numbers() == list(range(45))
+
+
+async def test_who_enters_twice_at_a_time_stands_where_both_answers_say(cluster: Cluster, nodes: list[Node]) -> None:
+    running = await cluster.node("ws-1", APPS__CHAT__CLASS="presence_app:Present")
+    room = "both:room"
+    async with running.user(1) as ada, running.user(2) as ben:
+        await ben.send(type="subscribe", channel=room, id=1)
+        joined = await ben.receive("joined", id=1)
+        await ben.send(type="unsubscribe", channel=room)
+        await ben.receive("left")
+        await _post(ada, room, range(3))
+        with _slow_presence(nodes[0], room) as go:
+            await ben.send(type="subscribe", channel=room, id=2, offset=joined["offset"])
+            await ada.send(type="summon", user=2, room=room)
+            await eventually(lambda: sum(map(len, nodes[0].channels._entering.values())) == 2, what="both on their way")
+            await _post(ada, room, range(3, 5))
+            go.set()
+        await _post(ada, room, range(5, 7))
+        await eventually(lambda: _said(ben)[-1:] == [6], what="the last message")
+        at = joined["offset"]
+        news = [message for message in ben.messages if message["type"] in ("joined", "said")]
+        for message in news:  # each `joined` says where the client stands by what it got before
+            if message["type"] == "joined":
+                assert message["offset"] == at
+            at = message["offset"]
+        assert len(news) == 2 + 7
+        assert _said(ben) == list(range(7))
+
+
+async def test_who_leaves_while_presence_waits_is_neither_in_nor_present(cluster: Cluster, nodes: list[Node]) -> None:
+    running = await cluster.node("ws-1", APPS__CHAT__CLASS="presence_app:Present")
+    room = "both:room"
+    async with running.user(1) as ada, running.user(2) as ben:
+        with _slow_presence(nodes[0], room) as go:
+            await ada.send(type="summon", user=2, room=room)
+            await eventually(lambda: nodes[0].channels._entering, what="ben waiting for Redis")
+            await ada.send(type="dismiss", user=2, room=room)
+            await ben.receive("left", channel=room)
+            go.set()
+            await eventually(lambda: not nodes[0].channels._entering, what="Redis having answered")
+
+        async def nobody() -> bool:
+            await ada.send(type="who", room=room, id="who")
+            return bool((await ada.receive("reply", id="who"))["data"] == [])
+
+        await eventually(nobody, what="nobody being present")
+        await _post(ada, room, range(1))
+        assert not [m for m in await ben.settle() if m["type"] in ("said", "joined")]
+
+
+@contextlib.contextmanager
+def _slow_presence(node: Node, room: str) -> Iterator[asyncio.Event]:
+    """Let who enters a channel wait before Redis is told, as if it were slow."""
+    presence, go = node.presence, asyncio.Event()
+    enter = presence.enter
+
+    async def slow(connection: Any, channel: str) -> None:
+        if channel == room:
+            await go.wait()
+        await enter(connection, channel)
+
+    presence.enter = slow  # type: ignore[method-assign]  # a slow server, at the place where it is felt
+    try:
+        yield go
+    finally:
+        go.set()
+        presence.enter = enter  # type: ignore[method-assign]  # back to normal
+
+
+async def _post(page: Page, room: str, numbers: range) -> None:
+    for number in numbers:
+        await page.send(type="post", room=room, n=number, id=f"post {number}")
+        await page.receive("reply", id=f"post {number}")
+
+
+def _said(page: Page) -> list[int]:
+    return [message["n"] for message in page.messages if message["type"] == "said"]
 
 
 async def test_a_cancellation_of_a_hooks_own_is_answered_and_the_next_message_handled(
@@ -286,7 +352,7 @@ async def test_nothing_is_left_of_clients_that_came_and_went(cluster: Cluster, n
 
     for start in range(0, 200, 20):
         await asyncio.gather(*(cycle(number) for number in range(start, start + 20)))
-    await eventually(lambda: not node.connections and not node._busy, what="everybody being gone")
+    await eventually(lambda: not node.connections and not node.busy, what="everybody being gone")
     node.channels.subscriptions.expire(node.now() + 60)
     await eventually(lambda: not node.channels.recovery._followed, what="channels being forgotten")
     everyone = node.keys(app).everyone()
@@ -299,4 +365,4 @@ async def test_nothing_is_left_of_clients_that_came_and_went(cluster: Cluster, n
     assert len(node.admission) == 0
     assert not node._unwritten
     assert sum(len(slot) for slot in node._wheel._slots.values()) == 0
-    assert len(node._tasks) == 1  # the tick
+    await eventually(lambda: len(node._tasks) == 1, what="only the tick being left")

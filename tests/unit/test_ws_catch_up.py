@@ -11,6 +11,8 @@ from ws_server.tail import Tail, Verdict
 
 KEPT = 8
 TICK = 1_000
+COUNTS = st.lists(st.integers(0, 2), min_size=4, max_size=4)
+SELDOM = st.integers(0, 3)  # faults that came at every other step would leave no time for anything to go on
 BODY = b"x" * (CHUNK_BYTES // 3)  # so that a replay takes several chunks
 
 
@@ -38,28 +40,38 @@ class ClientMachine(RuleBasedStateMachine):
 
     # Redis.
 
-    @rule()
-    def publish(self) -> None:
+    @rule(count=st.integers(1, 3))
+    def publish(self, count: int) -> None:
+        for _ in range(count):
+            self._publish()
+
+    def _publish(self) -> None:
         self.clock += 10
-        # The last digits keep apart what two servers number at the same time, as microseconds do.
-        offset, prev = max(self.last + 1, self.clock * TICK + len(self.published)), self.last
+        # The last digits keep apart what two servers number at the same time, as microseconds do, and as those do that
+        # are drawn where the clock is behind.
+        offset, prev = self.clock * TICK + len(self.published), self.last
+        if offset <= prev:
+            offset = prev + 1 + len(self.published)
         self.entries = [*self.entries, (offset, prev)][-KEPT:]
         self.last = offset
         self.published.append(offset)
         self.in_flight.append(Message(BODY, offset=offset, prev=prev))
 
     @precondition(lambda self: len(self.entries) > 1)
-    @rule(clock_behind=st.integers(0, 100))
-    def fail_over(self, clock_behind: int) -> None:
+    @rule(dice=SELDOM, clock_behind=st.integers(0, 100))
+    def fail_over(self, dice: int, clock_behind: int) -> None:
         """The new master lacks the newest entry, and its clock may be behind."""
+        if dice:
+            return
         self.gone.add(self.entries.pop()[0])
         self.last = self.entries[-1][0]
-        self.clock = max(self.last // TICK, self.clock - clock_behind)
+        self.clock -= clock_behind
 
     @precondition(lambda self: self.in_flight)
-    @rule()
-    def lose_one(self) -> None:
-        self.in_flight.pop(0)
+    @rule(dice=SELDOM)
+    def lose_one(self, dice: int) -> None:
+        if not dice:
+            self.in_flight.pop(0)
 
     def _read(self, position: int) -> Reading:
         if position == self.last:
@@ -72,9 +84,12 @@ class ClientMachine(RuleBasedStateMachine):
     # The node.
 
     @precondition(lambda self: self.in_flight)
-    @rule()
-    def arrive(self) -> None:
-        message = self.in_flight.pop(0)
+    @rule(count=st.integers(1, 4))
+    def arrive(self, count: int) -> None:
+        for _ in range(min(count, len(self.in_flight))):
+            self._arrive(self.in_flight.pop(0))
+
+    def _arrive(self, message: Message) -> None:
         if self.tail.take(message) is Verdict.DELIVER:
             self._deliver(message.offset)
         else:
@@ -149,9 +164,33 @@ class ClientMachine(RuleBasedStateMachine):
         if not chunk:
             self.coming, self.inside = None, True
 
-    @rule()
-    def leave(self) -> None:
+    @precondition(lambda self: self.position is not None)
+    @rule(published=COUNTS, arrived=COUNTS, lose=SELDOM)
+    def come_back_in_a_busy_moment(self, published: list[int], arrived: list[int], lose: int) -> None:
+        """The steps of a return one after the other with messages between them, which single rules rarely hit."""
+        self._leave()
+        self.come()
+        for step, (more, heard) in enumerate(zip(published, arrived, strict=True)):
+            for _ in range(more):
+                self._publish()
+            if self.in_flight and not lose and step == 1:
+                self.in_flight.pop(0)
+            for _ in range(min(heard, len(self.in_flight))):
+                self._arrive(self.in_flight.pop(0))
+            if step == 0:
+                self.redis_reads()
+            elif step == 1:
+                self.redis_answers()
+            while step == 2 and not self.inside:
+                self.replay_a_chunk()
+
+    @rule(dice=SELDOM)
+    def leave(self, dice: int) -> None:
         """Lose the connection, in whatever state."""
+        if not dice:
+            self._leave()
+
+    def _leave(self) -> None:
         self.coming, self.reading, self.inside = None, None, False
 
     @invariant()
@@ -170,7 +209,7 @@ class ClientMachine(RuleBasedStateMachine):
         self.in_flight.clear()
         self.heal()
         if not self.inside:
-            self.leave()
+            self._leave()
             self.come()
             if self.coming is not None and self.coming.offset == 0:
                 self.redis_reads()

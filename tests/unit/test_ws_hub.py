@@ -67,6 +67,23 @@ def test_msgpack_members_get_the_same_message_as_msgpack(turn: Turn) -> None:
     assert packed.writes == [binary_frame(msgpack.packb({"type": "x", "n": [1, None]}))]
 
 
+@pytest.mark.parametrize(
+    "poison", [b"no json", b'{"type":', b"[" * 2000 + b"]" * 2000, b"\xff"], ids=["text", "cut", "deep", "byte"]
+)
+def test_what_has_no_msgpack_form_hurts_nobody_else(turn: Turn, poison: bytes) -> None:
+    hub, text, packed, other = Hub(turn), Member(), Member(packed=True), Member()
+    hub.join("room", text)
+    hub.join("room", packed)
+    hub.join("later", other)
+    for body in (b'{"n":1}', poison, b'{"n":2}'):
+        hub.deliver("room", body)
+    hub.deliver("later", b'{"n":3}')
+    turn.end()
+    assert text.writes == [text_frame(b'{"n":1}') + text_frame(poison) + text_frame(b'{"n":2}')]
+    assert packed.writes == [binary_frame(msgpack.packb({"n": 1})) + binary_frame(msgpack.packb({"n": 2}))]
+    assert other.writes == [text_frame(b'{"n":3}')]
+
+
 def test_the_excluded_client_misses_only_its_own(turn: Turn) -> None:
     hub, ada, ben = Hub(turn), Member("a"), Member("b")
     hub.join("room", ada)

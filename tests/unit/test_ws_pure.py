@@ -7,7 +7,7 @@ from shared import messages
 from shared.messages import parse
 from ws_server.framing import binary_frame, text_frame
 from ws_server.limits import TokenBucket
-from ws_server.session import NOTHING, PONG, Answer, Enqueue, Stage, StartLogin, decide
+from ws_server.session import NOTHING, PONG, Action, Answer, Confirm, Enqueue, Stage, StartLogin, decide
 from ws_server.wheel import Wheel
 
 
@@ -31,7 +31,11 @@ def test_after_login_messages_queue_up_in_order(stage: Stage) -> None:
     for message in ({"type": "click"}, {"type": "click", "app": "a"}, {"type": "subscribe", "channel": "c"}):
         parsed = parse(dict(message))
         assert decide(stage, "a", parsed) == Enqueue(parsed)  # type: ignore[arg-type]
-    assert decide(stage, "a", parse({"type": "ack", "ack": "1"})) is NOTHING
+
+
+@pytest.mark.parametrize(("stage", "wanted"), [(Stage.LOGGING_IN, NOTHING), (Stage.READY, Confirm("1"))])
+def test_an_ack_counts_after_the_login(stage: Stage, wanted: Action) -> None:
+    assert decide(stage, "a", parse({"type": "ack", "ack": "1"})) == wanted
 
 
 @pytest.mark.parametrize("stage", [Stage.LOGGING_IN, Stage.READY])
