@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sandbox.config import ConfigError, SandboxConfig, load, parse_app
+from sandbox.config import ConfigError, SandboxConfig, load, parse_app, parse_faults
 from sandbox.server import create_app
 from shared.lifecycle import Process, StartError, run
 from shared.log import configure, get_logger
@@ -67,6 +67,8 @@ def _config(options: argparse.Namespace) -> SandboxConfig:
         host=options.host or config.host,
         port=config.port if options.port is None else options.port,
         bots=(*config.bots, *parse_app(options.app)),
+        limits=options.limits or config.limits,
+        faults=(*config.faults, *parse_faults(options.fault)),
         allow_remote=options.allow_remote or config.allow_remote,
         allow_real_token=options.allow_real_token or config.allow_real_token,
     )
@@ -78,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="port to listen on (default 8083)")
     parser.add_argument("--app", action="append", default=[], metavar="NAME=TOKEN,URL", help="a bot and its mini app")
+    parser.add_argument("--limits", action="store_true", help="switch Telegram's sending limits on")
+    parser.add_argument("--fault", action="append", default=[], metavar="JSON", help="something that shall go wrong")
     parser.add_argument("--allow-remote", action="store_true", help="let other machines in (they can act as any user)")
     parser.add_argument("--allow-real-token", action="store_true", help="accept a token that looks like Telegram's")
     parser.add_argument("--log-level", default="info", help="debug, info, warning, error")

@@ -1,5 +1,6 @@
 """What the sandbox is started with: one JSON file, or a few flags."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import field
@@ -9,6 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
 
+from sandbox.errors import ActionError
+from sandbox.faults import Fault
+from sandbox.faults import parse as parse_fault
 from sandbox.hosts import is_loopback
 from sandbox.model import User
 
@@ -38,6 +42,7 @@ class BotConfig:
         short_name: of the direct link `t.me/<username>/<short_name>`.
         username: without `@`; made from the name when empty.
         title: the bot's name on the phones; made from the name when empty.
+        privacy: hear in groups only what is meant for it, as set up with @BotFather.
     """
 
     name: str
@@ -46,6 +51,7 @@ class BotConfig:
     short_name: str = ""
     username: str = ""
     title: str = ""
+    privacy: bool = True
 
     @property
     def id(self) -> int:
@@ -67,15 +73,30 @@ class RetryPolicy:
 
 
 @checked_dataclass(frozen=True, slots=True, config=_STRICT)
+class BusConfig:
+    """The Redis of a deployment on this machine, whose frames the page shows.
+
+    Args:
+        url: with its credentials, if it has any.
+        prefix: of the deployment's keys.
+    """
+
+    url: str = field(repr=False)
+    prefix: str = "ma"
+
+
+@checked_dataclass(frozen=True, slots=True, config=_STRICT)
 class SandboxConfig:
     """Everything the server needs to know.
 
     Args:
         users: the people at the start.
         limits: start with Telegram's sending limits switched on.
+        faults: what shall go wrong, for each bot.
         allow_remote: serve other machines too, and take any Host header.
         allow_real_token: do not refuse tokens that look like Telegram's.
         retry: of failed webhook deliveries.
+        bus: where the frames are that the page shows; None: it shows updates and calls only.
     """
 
     host: str = "127.0.0.1"
@@ -83,9 +104,11 @@ class SandboxConfig:
     bots: tuple[BotConfig, ...] = ()
     users: tuple[User, ...] = DEFAULT_USERS
     limits: bool = False
+    faults: tuple[Fault, ...] = ()
     allow_remote: bool = False
     allow_real_token: bool = False
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    bus: BusConfig | None = None
 
     def check(self) -> None:
         """Refuse what would be unsafe or cannot work.
@@ -161,3 +184,17 @@ def parse_app(values: Sequence[str]) -> tuple[BotConfig, ...]:
             )
         bots.append(BotConfig(name, token, url, short_name=name))
     return tuple(bots)
+
+
+def parse_faults(values: Sequence[str]) -> tuple[Fault, ...]:
+    """Return the faults of `--fault JSON` flags.
+
+    Raises:
+        ConfigError: a value is not JSON or no fault.
+    """
+    try:
+        return tuple(parse_fault(json.loads(value)) for value in values)
+    except (ValueError, ActionError) as error:
+        raise ConfigError(
+            f'--fault takes JSON such as {{"kind":"flood","method":"getMe","seconds":5}}: {error}'
+        ) from None

@@ -12,19 +12,25 @@ class ApiError(Exception):
         code: the `error_code`, which is the HTTP status too.
         description: Telegram's text, such as `Bad Request: chat not found`.
         retry_after: seconds to wait, sent as `parameters.retry_after` with 429.
+        migrate_to: where a group went that became a supergroup, sent as `parameters.migrate_to_chat_id`.
     """
 
-    def __init__(self, code: int, description: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, code: int, description: str, *, retry_after: int | None = None, migrate_to: int | None = None
+    ) -> None:
         super().__init__(description)
         self.code = code
         self.description = description
         self.retry_after = retry_after
+        self.migrate_to = migrate_to
 
     def body(self) -> ApiErrorBody:
         """Return the JSON object Telegram sends."""
         body: ApiErrorBody = {"ok": False, "error_code": self.code, "description": self.description}
         if self.retry_after is not None:
             body["parameters"] = {"retry_after": self.retry_after}
+        if self.migrate_to is not None:
+            body["parameters"] = {"migrate_to_chat_id": self.migrate_to}
         return body
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from sandbox.errors import bad_request
 from sandbox.hosts import is_loopback
 from sandbox.model import Json
+from sandbox.state import Dialog
 
 MAX_CALLBACK_BYTES = 64
 MAX_BUTTONS = 100
@@ -55,6 +56,17 @@ def reply_keyboard(markup: Json | None) -> Json | None:
         rows = [[_reply_button(button) for button in row] for row in _rows(markup["keyboard"])]
         return {**markup, "keyboard": [row for row in rows if row]}
     return markup if markup.get("remove_keyboard") or markup.get("force_reply") else None
+
+
+def check_place(markup: Json | None, dialog: Dialog) -> None:
+    """Refuse buttons that open mini apps outside private chats, as Telegram does.
+
+    Raises:
+        ApiError: `BUTTON_TYPE_INVALID`.
+    """
+    rows = (markup or {}).get("inline_keyboard") or (markup or {}).get("keyboard") or ()
+    if dialog.is_group and any("web_app" in button for row in rows for button in row):
+        raise bad_request("BUTTON_TYPE_INVALID")
 
 
 def check_web_app(web_app: Any, kind: str) -> str:

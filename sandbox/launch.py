@@ -11,13 +11,13 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mini_apps.testing import sign_init_data
-from sandbox.actions import chat_instance
+from sandbox.actions import chat_instance, place
 from sandbox.errors import ActionError
 from sandbox.model import Json, User
 from sandbox.state import Bot, Query, World
 from sandbox.themes import THEMES
 
-VERSION = "6.7"  # of the WebApp protocol: what the page's bridge answers
+VERSION = "8.0"  # of the WebApp protocol: what the page's bridge answers
 PLATFORM = "web"
 
 Source = Literal["menu", "inline_button", "keyboard_button", "direct"]
@@ -39,6 +39,7 @@ def launch_url(
     url: str = "",
     theme: str = "light",
     chat_instance_: str = "",
+    chat: int = 0,
 ) -> str:
     """Return the address that opens a bot's mini app as a user.
 
@@ -52,7 +53,8 @@ def launch_url(
         start_param: what follows `startapp=`.
         url: of the button; the bot's own when empty.
         theme: `light` or `dark`.
-        chat_instance_: instead of that of the private chat, as if the link was posted in another chat.
+        chat_instance_: instead of that of the chat, as if the link was posted in another one.
+        chat: the group in which a direct link was tapped; 0 for the private chat.
 
     Raises:
         ActionError: the bot has no mini app, or the address is on an origin the page does not frame.
@@ -70,8 +72,9 @@ def launch_url(
         dialog = world.dialog(bot, user)
         bot.web_app_queries.add(fields["query_id"], Query(user, dialog), now)
     elif source == "direct":
-        fields["chat_instance"] = chat_instance_ or chat_instance(bot, user.id)
-        fields["chat_type"] = "private"
+        dialog = place(world, bot, user, chat)
+        fields["chat_instance"] = chat_instance_ or chat_instance(bot, dialog.chat.id)
+        fields["chat_type"] = dialog.chat.type
         fields["start_param"] = start_param or None
         if start_param:
             target = _with_query(target, tgWebAppStartParam=start_param)
@@ -108,6 +111,7 @@ def _with_fragment(url: str, data: str, theme: str) -> str:
         "tgWebAppData": data,
         "tgWebAppVersion": VERSION,
         "tgWebAppPlatform": PLATFORM,
+        "tgWebAppBotInline": "1",  # or Telegram's script refuses switchInlineQuery
         "tgWebAppThemeParams": json.dumps(THEMES.get(theme, THEMES["light"]), separators=(",", ":")),
     }
     fragment = "&".join(f"{name}={quote(value, safe='')}" for name, value in fields.items())

@@ -14,12 +14,13 @@ from sandbox.state import Bot, World
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a method: whose, with what, and when (unix seconds)."""
+    """One call of a method: whose, with what, when (unix seconds), and which, in small letters."""
 
     world: World
     bot: Bot
     params: Params
     now: float
+    name: str
 
 
 Method = Callable[[Call], Any]
@@ -40,15 +41,15 @@ def method(name: str) -> Callable[[MethodT], MethodT]:
     return register
 
 
-def execute(call: Call, name: str) -> Any:
-    """Run a method and return its result as JSON values.
+def execute(call: Call) -> Any:
+    """Run the method of a call and return its result as JSON values.
 
     Raises:
         ApiError: Telegram's refusal; 404 for a method that is not there.
     """
     if call.now < call.bot.logged_out_until:
         raise ApiError(400, "Logged out")
-    function = METHODS.get(name.lower())
+    function = METHODS.get(call.name)
     if function is None:
         raise ApiError(404, "Not Found")
     return function(call)

@@ -4,16 +4,18 @@ Source: https://core.telegram.org/bots/api#available-methods
 """
 
 import re
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox.errors import bad_request, too_many_requests
+from sandbox.groups import PERMISSIONS
 from sandbox.hosts import is_loopback
 from sandbox.keyboards import check_web_app
 from sandbox.methods import Call, method
-from sandbox.model import Json
+from sandbox.model import Json, User
 from sandbox.params import Params
-from sandbox.state import Bot, Dialog, Webhook, find_dialog
+from sandbox.state import Bot, Dialog, Webhook, check_writable, find_dialog, find_message
 
 MAX_COMMANDS = 100
 CLOSE_SECONDS = 600  # `close` answers 429 in the first ten minutes; `logOut` locks the bot out for as long
@@ -30,7 +32,7 @@ def get_me(call: Call) -> Json:
     return {
         **call.bot.user.to_api(),
         "can_join_groups": True,
-        "can_read_all_group_messages": False,
+        "can_read_all_group_messages": not call.bot.privacy,
         "supports_inline_queries": True,
         "can_connect_to_business": False,
         "has_main_web_app": bool(call.bot.config.url),
@@ -62,6 +64,13 @@ def get_chat(call: Call) -> Json:
     if "username" in full:
         full["active_usernames"] = [full["username"]]
     gifts = ("unlimited_gifts", "limited_gifts", "unique_gifts", "premium_subscription", "gifts_from_channels")
+    if pinned := find_message(dialog, dialog.pinned[-1]) if dialog.pinned else None:
+        full["pinned_message"] = pinned.to_api()
+    if dialog.is_group:
+        check_writable(dialog)
+        full["permissions"] = dialog.permissions or dict.fromkeys(PERMISSIONS, True)
+        if dialog.description:
+            full["description"] = dialog.description
     return {
         **full,
         "accent_color_id": dialog.chat.id % 7,
@@ -182,18 +191,40 @@ def remember_allowed(bot: Bot, params: Params) -> None:
         bot.queue.allowed = frozenset(str(kind) for kind in params.array("allowed_updates") or ())
 
 
-def commands_for(bot: Bot, dialog: Dialog) -> list[Json]:
-    """Return the commands a user sees in a private chat: the narrowest scope, then the user's language."""
-    language = dialog.chat.user.language_code if dialog.chat.user else ""
-    for scope in (f"chat:{dialog.chat.id}", "all_private_chats", "default"):
-        for code in (language, ""):
+def commands_for(bot: Bot, dialog: Dialog, user: User) -> list[Json]:
+    """Return the commands a user sees in a chat: the narrowest scope, then the user's language.
+
+    Source: https://core.telegram.org/bots/api#determining-list-of-commands
+    """
+    for scope in _scopes(dialog, user):
+        for code in (user.language_code, ""):
             if commands := bot.commands.get((scope, code)):
                 return commands
     return []
 
 
+def _scopes(dialog: Dialog, user: User) -> Iterator[str]:
+    chat = f"chat:{dialog.chat.id}"
+    if dialog.is_group:
+        member = dialog.members.get(user.id)
+        is_admin = member is not None and member.is_admin
+        yield f"{chat}:chat_member:{user.id}"
+        if is_admin:
+            yield f"{chat}:chat_administrators:"
+        yield chat
+        if is_admin:
+            yield "all_chat_administrators"
+        yield "all_group_chats"
+    else:
+        yield chat
+        yield "all_private_chats"
+    yield "default"
+
+
 def menu_button_for(bot: Bot, dialog: Dialog) -> Json:
     """Return the menu button a user sees; the default opens the mini app, as set up with @BotFather."""
+    if dialog.is_group:
+        return {"type": "commands"}
     for key in (dialog.chat.id, None):
         button = bot.menu_buttons.get(key, _DEFAULT_BUTTON)
         if button["type"] != "default":

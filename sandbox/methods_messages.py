@@ -5,12 +5,15 @@ Source: https://core.telegram.org/bots/api#sendmessage, https://core.telegram.or
 
 from typing import Any
 
-from sandbox.errors import bad_request, too_many_requests
+from sandbox.errors import bad_request
 from sandbox.formatting import bot_text
-from sandbox.keyboards import inline_keyboard, reply_keyboard
+from sandbox.keyboards import check_place, inline_keyboard
 from sandbox.methods import Call, method
+from sandbox.methods_groups import require_right_to_delete
 from sandbox.model import Json, Message, RichText
 from sandbox.params import Params
+from sandbox.reactions import react
+from sandbox.sending import Content, deliver, spend
 from sandbox.state import Dialog, check_writable, find_dialog, find_message
 
 MAX_DELETED = 100
@@ -24,25 +27,8 @@ _ACTIONS = frozenset(
 @method("sendMessage")
 def send_message(call: Call) -> Json:
     """Send a text; `chat not found` until the user has met the bot, 403 until they started it."""
-    content = text_of(call.params)
-    markup = call.params.obj("reply_markup")
-    inline, keyboard = inline_keyboard(markup), reply_keyboard(markup)
-    dialog = find_dialog(call.world, call.bot, call.params.text("chat_id"))
-    check_writable(dialog)
-    reply_to = _replied(call.params, dialog)
-    spend(call, dialog)
-    extra: Json = {}
-    if call.params.flag("protect_content"):
-        extra["has_protected_content"] = True
-    if effect := call.params.text("message_effect_id"):
-        extra["effect_id"] = effect
-    if keyboard is not None:
-        dialog.keyboard = None if keyboard.get("remove_keyboard") else keyboard
-        call.world.emit_chat(call.bot, dialog, "chat")
-    message = call.world.post(
-        call.bot, dialog, call.bot.user, content, call.now, markup=inline, reply_to=reply_to, extra=extra
-    )
-    return message.to_api()
+    extra = {"link_preview_options": options} if (options := call.params.obj("link_preview_options")) else {}
+    return deliver(call, Content(text_of(call.params), extra))[0].to_api()
 
 
 @method("sendChatAction")
@@ -72,9 +58,10 @@ def edit_message_reply_markup(call: Call) -> Json | bool:
 
 @method("deleteMessage")
 def delete_message(call: Call) -> bool:
-    """Delete one message, the user's too (it is a private chat)."""
+    """Delete one message, the user's too where the bot may."""
     dialog = find_dialog(call.world, call.bot, call.params.text("chat_id"))
     message = _message(call, dialog, "message to delete not found")
+    require_right_to_delete(call, dialog, message.sender.id)
     call.world.remove(call.bot, dialog, message)
     return True
 
@@ -90,7 +77,21 @@ def delete_messages(call: Call) -> bool:
         raise bad_request("too many message identifiers specified")
     for id_ in ids:
         if isinstance(id_, int) and (message := find_message(dialog, id_)):
+            require_right_to_delete(call, dialog, message.sender.id)
             call.world.remove(call.bot, dialog, message)
+    return True
+
+
+@method("setMessageReaction")
+def set_message_reaction(call: Call) -> bool:
+    """Put the bot's emoji on a message, or take it off."""
+    dialog = find_dialog(call.world, call.bot, call.params.text("chat_id"))
+    check_writable(dialog)
+    message = _message(call, dialog, "message to react not found")
+    reactions = call.params.array("reaction") or []
+    if len(reactions) > 1 or any(not isinstance(item, dict) or item.get("type") != "emoji" for item in reactions):
+        raise bad_request("REACTIONS_TOO_MANY" if len(reactions) > 1 else "REACTION_INVALID")
+    react(call.world, call.bot, dialog, message, call.bot.user, [str(item.get("emoji")) for item in reactions])
     return True
 
 
@@ -103,31 +104,10 @@ def text_of(params: Params) -> RichText:
     return bot_text(params.text("text"), params.text("parse_mode"), params.array("entities"))
 
 
-def spend(call: Call, dialog: Dialog) -> None:
-    """Take one message from the bot's sending budget, if limits are switched on.
-
-    Raises:
-        ApiError: 429 with the seconds to wait.
-    """
-    wait = call.bot.limits.take(dialog.chat.id, call.now)
-    if wait is not None:
-        raise too_many_requests(wait)
-
-
-def _replied(params: Params, dialog: Dialog) -> Message | None:
-    reply = params.obj("reply_parameters") or {}
-    if not reply and "reply_to_message_id" not in params:
-        return None
-    found = find_message(dialog, Params(reply).integer("message_id") or params.integer("reply_to_message_id"))
-    lenient = reply.get("allow_sending_without_reply") or params.flag("allow_sending_without_reply")
-    if found is None and not lenient:
-        raise bad_request("message to be replied not found")
-    return found
-
-
 def _edit(call: Call, **changes: Any) -> Json | bool:
     markup = inline_keyboard(call.params.obj("reply_markup"))
-    dialog, message = _editable(call)
+    dialog, message = editable(call)
+    check_place(markup, dialog)
     if "content" not in changes and not message.content.text:
         raise bad_request("there is no text in the message to edit")
     if message.markup == markup and changes.get("content", message.content) == message.content:
@@ -142,7 +122,12 @@ def _edit(call: Call, **changes: Any) -> Json | bool:
     return True if call.params.text("inline_message_id") else edited.to_api()
 
 
-def _editable(call: Call) -> tuple[Dialog, Message]:
+def editable(call: Call) -> tuple[Dialog, Message]:
+    """Return the message of the bot that a call wants to change.
+
+    Raises:
+        ApiError: it is not there, or not the bot's.
+    """
     if inline_id := call.params.text("inline_message_id"):
         place = call.bot.inline_messages.get(inline_id, call.now)
         dialog = call.bot.dialogs[place[0]] if place else None
@@ -150,6 +135,15 @@ def _editable(call: Call) -> tuple[Dialog, Message]:
         if dialog is None or message is None:
             raise bad_request("MESSAGE_ID_INVALID")
         return dialog, message
+    return own_message(call)
+
+
+def own_message(call: Call) -> tuple[Dialog, Message]:
+    """Return the message of the bot that a call names by chat and number.
+
+    Raises:
+        ApiError: it is not there, or not the bot's.
+    """
     dialog = find_dialog(call.world, call.bot, call.params.text("chat_id"))
     message = _message(call, dialog, "message to edit not found")
     if message.sender.id != call.bot.id:

@@ -3,19 +3,22 @@
 Source: https://core.telegram.org/bots/api#answercallbackquery, https://core.telegram.org/bots/api#inline-mode
 """
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from sandbox.errors import ApiError, bad_request
-from sandbox.formatting import bot_text
+from sandbox.files import Sent
+from sandbox.inline_results import check_result, result_content
 from sandbox.keyboards import inline_keyboard
 from sandbox.methods import Call, method
-from sandbox.model import Json, Message, RichText
-from sandbox.state import Bot, Dialog, World
+from sandbox.model import Json, Message, User
+from sandbox.state import PREPARED_SECONDS, Bot, Dialog, Query, World
 
 MAX_CALLBACK_TEXT = 200
 MAX_RESULTS = 50
-MAX_RESULT_ID_BYTES = 64
 MAX_OFFSET_BYTES = 64
+CHAT_KINDS = ("user", "bot", "group", "channel")
+NOTHING: Mapping[str, Sent] = MappingProxyType({})
 
 
 def _too_old() -> ApiError:
@@ -66,7 +69,8 @@ def answer_inline_query(call: Call) -> bool:
         "next_offset": next_offset,
         "button": call.params.obj("button"),
     }
-    call.bot.inline_answers.add(query_id, {**answer, "query": query.data.get("query", "")}, call.now)
+    kept = {**answer, "query": query.data.get("query", ""), "chat": query.dialog.chat.id}
+    call.bot.inline_answers.add(query_id, kept, call.now)
     call.world.emit_chat(call.bot, query.dialog, "inline_answer", answer)
     return True
 
@@ -78,57 +82,55 @@ def answer_web_app_query(call: Call) -> Json:
     query = call.bot.web_app_queries.pop(call.params.text("web_app_query_id"), call.now)
     if query is None:
         raise _too_old()
-    message = post_result(call.world, call.bot, query.dialog, result, call.now)
+    message = post_result(call.world, call.bot, query.dialog, query.user, result, call.now, call.params.files)
     return {"inline_message_id": message.inline_id} if message.inline_id else {}
 
 
-def check_result(result: Any) -> Json:
-    """Return an inline query result that can be shown and sent.
-
-    Raises:
-        ApiError: no object, a bad id, or content Telegram refuses.
-    """
-    if not isinstance(result, dict) or not isinstance(result.get("type"), str):
-        raise bad_request("can't parse inline query result: InlineQueryResult must be an Object")
-    id_ = result.get("id")
-    if not isinstance(id_, str) or not 0 < len(id_.encode()) <= MAX_RESULT_ID_BYTES:
-        raise bad_request("RESULT_ID_INVALID")
-    if result["type"] == "article":
-        if not result.get("title"):
-            raise bad_request("can't parse inline query result: Can't find field \"title\"")
-        result_content(result)
-    inline_keyboard(result.get("reply_markup"))
-    return result
-
-
-def result_content(result: Json) -> RichText:
-    """Return the text a chosen result sends.
-
-    Raises:
-        ApiError: it has no `input_message_content` with a text.
-    """
-    content = result.get("input_message_content")
-    if not isinstance(content, dict) or "message_text" not in content:
-        raise bad_request("can't parse inline query result: Can't find field \"message_text\"")
-    return bot_text(str(content["message_text"]), str(content.get("parse_mode") or ""), content.get("entities"))
+@method("savePreparedInlineMessage")
+def save_prepared_inline_message(call: Call) -> Json:
+    """Keep a message that its user may share from a mini app, once, within a day."""
+    result = check_result(call.params.obj("result"))
+    result_content(result, call.world.files, call.params.files)
+    user = call.world.users.get(call.params.integer("user_id"))
+    if user is None or user.id not in call.bot.dialogs:
+        raise bad_request("USER_ID_INVALID")
+    allowed = [kind for kind in CHAT_KINDS if call.params.flag(f"allow_{kind}_chats")]
+    if not allowed:
+        raise bad_request("PEER_TYPES_INVALID")
+    prepared_id = call.world.new_id()
+    query = Query(
+        user, call.world.dialog(call.bot, user), {"result": result, "allowed": allowed, "files": call.params.files}
+    )
+    call.bot.prepared.add(prepared_id, query, call.now)
+    return {"id": prepared_id, "expiration_date": int(call.now + PREPARED_SECONDS)}
 
 
-def post_result(world: World, bot: Bot, dialog: Dialog, result: Json, now: float) -> Message:
+def post_result(
+    world: World, bot: Bot, dialog: Dialog, user: User, result: Json, now: float, fetched: Mapping[str, Sent] = NOTHING
+) -> Message:
     """Send a result as the user, via the bot; it can be edited later only if it has an inline keyboard.
+
+    Args:
+        world: where it happens.
+        bot: whose result it is.
+        dialog: where it is sent.
+        user: who sends it.
+        result: checked.
+        now: unix seconds.
+        fetched: files by address.
 
     Raises:
         ApiError: the result holds nothing that can be sent here.
     """
-    user = dialog.chat.user
-    if user is None:
-        raise bad_request("QUERY_ID_INVALID")
     markup = inline_keyboard(result.get("reply_markup"))
+    content = result_content(result, world.files, fetched)
     return world.post(
         bot,
         dialog,
         user,
-        result_content(result),
+        content.text,
         now,
+        extra=content.extra,
         markup=markup,
         via_bot=bot.user,
         inline_id=f"AgAA{world.new_id()}" if markup else "",

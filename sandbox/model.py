@@ -63,6 +63,9 @@ class RichText:
     entities: tuple[Entity, ...] = ()
 
 
+NO_TEXT = RichText("")
+
+
 @dataclass(frozen=True, slots=True)
 class Chat:
     """A conversation; a private chat has the id of its user."""
@@ -86,6 +89,34 @@ class Chat:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody in a group, or who was there.
+
+    Args:
+        status: `creator`, `administrator`, `member`, `restricted`, `left` or `kicked`.
+        rights: of an administrator, or what a restricted member still may.
+        title: of an administrator.
+        until: unix seconds at which a restriction or ban ends; 0: never.
+    """
+
+    user: User
+    status: str = "member"
+    rights: Mapping[str, bool] = field(default_factory=dict)
+    title: str = ""
+    until: int = 0
+
+    @property
+    def is_there(self) -> bool:
+        """Whether they are in the group."""
+        return self.status not in {"left", "kicked"}
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether they run the group."""
+        return self.status in {"creator", "administrator"}
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message of a chat; an edit makes a new value with the same id.
 
@@ -98,7 +129,7 @@ class Message:
     date: int
     sender: User
     chat: Chat
-    content: RichText = RichText("")
+    content: RichText = NO_TEXT
     markup: Json | None = None
     edit_date: int | None = None
     reply_to: "Message | None" = None
@@ -134,7 +165,8 @@ class Event:
     """Something the page should show: goes to every open page.
 
     Args:
-        kind: `message`, `edited`, `deleted`, `chat`, `callback_answer`, `inline_answer`, `action` or `user`.
+        kind: `message`, `edited`, `deleted`, `chat`, `callback_answer`, `inline_answer`, `action`, `checkout`,
+            `group` or `user`.
         data: JSON fields; those about a chat carry `bot` and `chat` ids.
     """
 

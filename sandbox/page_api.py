@@ -1,77 +1,49 @@
-"""What the web page and the tests use: act as a user, read chats, follow live events. JSON over HTTP."""
+"""What the web page and the tests read: bots, users, files, live events. JSON over HTTP."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, get_args
+from urllib.parse import quote
 
 import orjson
 from aiohttp import web
 
-from sandbox import actions
 from sandbox.errors import ActionError
-from sandbox.launch import PUBLIC_KEY, VERSION, Source, launch_url
-from sandbox.methods_bot import commands_for, menu_button_for
-from sandbox.model import Json, User
-from sandbox.runtime import Feed, Runtime
+from sandbox.launch import PUBLIC_KEY, VERSION
+from sandbox.model import Json
+from sandbox.page_http import PREFIX, Desk, read_body
+from sandbox.page_routes import PageRoutes
+from sandbox.runtime import Feed
 from sandbox.state import Bot
 from sandbox.themes import THEMES
 
-PREFIX = "/sandbox/api"
+PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})  # what a page shows; SVG has scripts
 KEEP_ALIVE_SECONDS = 15.0
 MAX_USERS = 100
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One action of a user on one bot, with the fields of its JSON body."""
-
-    bot: Bot
-    user: User
-    fields: Mapping[str, Any]
-    now: float
-
-    def text(self, name: str, default: str = "") -> str:
-        """Return a field that must be a string."""
-        value = self.fields.get(name, default)
-        if not isinstance(value, str):
-            raise ActionError(f"{name} must be a string")
-        return value
-
 
 class PageApi:
-    """Handlers of the page API."""
+    """Handlers of what is there.
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._world = runtime.world
+    Args:
+        desk: reads requests and answers them.
+    """
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        """Serve everything below `/sandbox/api`."""
-        router.add_get(f"{PREFIX}/state", self._answering(self.state))
-        router.add_post(f"{PREFIX}/users", self._answering(self.add_user))
-        router.add_post(f"{PREFIX}/bots/{{bot}}/limits", self._answering(self.set_limits))
-        router.add_get(f"{PREFIX}/events", self.events)
-        chat = f"{PREFIX}/bots/{{bot}}/users/{{user}}"
-        router.add_get(f"{chat}/chat", self._answering(self.chat))
-        for name, action in (
-            ("messages", self._send),
-            ("callback", self._press),
-            ("inline", self._inline),
-            ("choose", self._choose),
-            ("block", self._block),
-            ("launch", self._launch),
-            ("web_app_data", self._web_app_data),
-        ):
-            router.add_post(f"{chat}/{name}", self._answering(self._step(action)))
+    def __init__(self, desk: Desk) -> None:
+        self._runtime = desk.runtime
+        self._world = desk.world
+        self._desk = desk
+
+    def add_routes(self, routes: PageRoutes) -> None:
+        """Serve `/sandbox/api/state` and its like."""
+        routes.add_get(f"{PREFIX}/state", self._desk.answering(self.state))
+        routes.add_post(f"{PREFIX}/users", self._desk.answering(self.add_user))
+        routes.add_get(f"{PREFIX}/events", self.events)
+        routes.add_get(f"{PREFIX}/files/{{file}}", self.file)
 
     async def state(self, _request: web.Request) -> Json:
         """Return bots, users and what the page must know of the sandbox."""
         return {
-            "bots": [_bot_json(bot) for bot in self._world.bots.values()],
+            "bots": [bot_json(bot) for bot in self._world.bots.values()],
             "users": [user.to_api() for user in self._world.users.values()],
             "themes": THEMES,
             "version": VERSION,
@@ -82,32 +54,22 @@ class PageApi:
         """Add a person; the body may give `first_name` and other fields of a user."""
         if len(self._world.users) >= MAX_USERS:
             raise ActionError(f"there are {MAX_USERS} users already")
-        fields = await _body(request)
+        fields = await read_body(request)
         known = {"first_name": "", "last_name": "", "username": "", "language_code": "en"}
         values = {name: str(fields.get(name) or default)[:64] for name, default in known.items()}
         first_name = values.pop("first_name") or f"User {len(self._world.users) + 1}"
         return self._world.add_user(first_name, **values).to_api()
 
-    async def set_limits(self, request: web.Request) -> Json:
-        """Switch Telegram's sending limits of a bot on or off."""
-        bot = self._bot(request)
-        bot.limits.enabled = bool((await _body(request)).get("enabled"))
-        return _bot_json(bot)
-
-    async def chat(self, request: web.Request) -> Json:
-        """Return a private chat as its user sees it."""
-        bot, user = self._bot(request), self._user(request)
-        # A look at a chat does not make the bot know the user.
-        dialog = bot.dialogs.get(user.id)
-        shown = dialog or self._world.preview(user)
-        return {
-            "messages": [message.to_api() for message in shown.messages],
-            "keyboard": shown.keyboard,
-            "started": shown.started,
-            "blocked": shown.blocked,
-            "commands": commands_for(bot, shown),
-            "menu_button": menu_button_for(bot, shown),
-        }
+    async def file(self, request: web.Request) -> web.Response:
+        """Give a file to a page: pictures to be shown, anything else to be saved."""
+        file = self._world.files.get(request.match_info["file"])
+        if file is None:
+            return web.json_response({"error": "this file is not here any more"}, status=404)
+        if file.mime in PICTURES:
+            return web.Response(body=file.data, content_type=file.mime)
+        name = quote(file.name or "file")
+        headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+        return web.Response(body=file.data, content_type="application/octet-stream", headers=headers)
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """Stream everything that happens as Server-Sent Events."""
@@ -119,86 +81,6 @@ class PageApi:
             if not self._runtime.closing:
                 await _stream(feed, response)
         return response
-
-    def _send(self, step: Step) -> Json:
-        return actions.send_text(self._world, step.bot, step.user, step.text("text"), step.now).to_api()
-
-    def _press(self, step: Step) -> Json:
-        message_id = step.fields.get("message_id")
-        if not isinstance(message_id, int):
-            raise ActionError("message_id must be an integer")
-        query_id = actions.press_button(self._world, step.bot, step.user, message_id, step.text("data"), step.now)
-        return {"query_id": query_id}
-
-    def _inline(self, step: Step) -> Json:
-        query, offset = step.text("query"), step.text("offset")
-        return {"query_id": actions.send_inline_query(self._world, step.bot, step.user, query, offset, step.now)}
-
-    def _choose(self, step: Step) -> Json:
-        query_id, result_id = step.text("query_id"), step.text("result_id")
-        return actions.choose_result(self._world, step.bot, step.user, query_id, result_id, step.now).to_api()
-
-    def _block(self, step: Step) -> Json:
-        blocked = step.fields.get("blocked", True)
-        if not isinstance(blocked, bool):
-            raise ActionError("blocked must be true or false")
-        actions.set_blocked(self._world, step.bot, step.user, blocked=blocked, now=step.now)
-        return {"blocked": blocked}
-
-    def _launch(self, step: Step) -> Json:
-        start_param = step.text("start_param")
-        source = step.text("source") or ("direct" if start_param else "menu")
-        if source not in get_args(Source):
-            raise ActionError(f"source must be one of {', '.join(get_args(Source))}")
-        url = launch_url(
-            self._world,
-            step.bot,
-            step.user,
-            now=step.now,
-            source=source,  # type: ignore[arg-type]  # checked against the Literal just above
-            start_param=start_param,
-            url=step.text("url"),
-            theme=step.text("theme", "light"),
-            chat_instance_=step.text("chat_instance"),
-        )
-        return {"url": url}
-
-    def _web_app_data(self, step: Step) -> Json:
-        button, data = step.text("button_text"), step.text("data")
-        return actions.send_web_app_data(self._world, step.bot, step.user, button, data, step.now).to_api()
-
-    def _step(self, action: Callable[[Step], Json]) -> Callable[[web.Request], Awaitable[Json]]:
-        async def run(request: web.Request) -> Json:
-            fields = await _body(request)
-            return action(Step(self._bot(request), self._user(request), fields, self._runtime.clock()))
-
-        return run
-
-    def _answering(self, handler: Callable[[web.Request], Awaitable[Json]]) -> Handler:
-        async def answer(request: web.Request) -> web.Response:
-            try:
-                body, status = await handler(request), 200
-            except ActionError as error:
-                body, status = {"error": str(error)}, error.status
-            finally:
-                self._runtime.settle()
-            return web.Response(body=orjson.dumps(body), status=status, content_type="application/json")
-
-        return answer
-
-    def _bot(self, request: web.Request) -> Bot:
-        wanted = request.match_info["bot"]
-        for bot in self._world.bots.values():
-            if wanted in {bot.config.name, str(bot.id)}:
-                return bot
-        raise ActionError(f"there is no bot {wanted!r} here", status=404)
-
-    def _user(self, request: web.Request) -> User:
-        wanted = request.match_info["user"]
-        user = self._world.users.get(int(wanted)) if wanted.isascii() and wanted.isdigit() else None
-        if user is None:
-            raise ActionError(f"there is no user {wanted!r} here", status=404)
-        return user
 
 
 async def _stream(feed: Feed, response: web.StreamResponse) -> None:
@@ -214,20 +96,8 @@ async def _stream(feed: Feed, response: web.StreamResponse) -> None:
         await response.write(b"event: %b\ndata: %b\n\n" % (event.kind.encode(), orjson.dumps(event.data)))
 
 
-async def _body(request: web.Request) -> Json:
-    # The content type forces a CORS preflight, which is never granted: no other site can post here.
-    if request.content_type != "application/json":
-        raise ActionError("send JSON with Content-Type: application/json", status=415)
-    try:
-        value = orjson.loads(await request.read() or b"{}")
-    except ValueError as error:
-        raise ActionError("the body is not JSON") from error
-    if not isinstance(value, dict):
-        raise ActionError("the body must be a JSON object")
-    return value
-
-
-def _bot_json(bot: Bot) -> Json:
+def bot_json(bot: Bot) -> Json:
+    """Return what the page shows of a bot."""
     return {
         "id": bot.id,
         "name": bot.config.name,
@@ -239,4 +109,5 @@ def _bot_json(bot: Bot) -> Json:
         "refused_updates": bot.queue.refused,
         "webhook": bot.webhook is not None,
         "limits": bot.limits.enabled,
+        "privacy": bot.privacy,
     }

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.errors import bad_request
+from sandbox.files import Sent
 
 _TRUE = frozenset({"true", "yes", "1"})
 
@@ -17,14 +18,21 @@ class Params:
 
     Args:
         values: names with strings (forms) or JSON values (JSON bodies).
+        files: that came with a form, by the name of their part.
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, values: Mapping[str, Any], files: Mapping[str, Sent] | None = None) -> None:
+        self.files: dict[str, Sent] = dict(files or {})
         self._values = {name: value for name, value in values.items() if value is not None}
 
     def __contains__(self, name: str) -> bool:
         """Tell whether the parameter was given."""
         return name in self._values
+
+    def shown(self) -> dict[str, Any]:
+        """Return what was given, a file by its name and size."""
+        files = {name: f"{sent.name} ({len(sent.data)} bytes)" for name, sent in self.files.items()}
+        return {**self._values, **files}
 
     def text(self, name: str, default: str = "") -> str:
         """Return a string; numbers become their digits, as Telegram does with JSON bodies."""

@@ -27,6 +27,10 @@ class Pending(Generic[T]):
         if len(self._values) > self._bound:
             self._values.popitem(last=False)
 
+    def items(self) -> list[tuple[str, T]]:
+        """Return everything that is kept, oldest first; for what is kept for ever."""
+        return [(id_, value) for id_, (_, value) in self._values.items()]
+
     def get(self, id_: str, now: float) -> T | None:
         """Return a value that still waits, and leave it."""
         at, value = self._values.get(id_, (None, None))

@@ -1,5 +1,6 @@
 """The sandbox as one aiohttp application."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,12 +8,30 @@ from random import Random
 
 from aiohttp import web
 
-from sandbox import methods_bot, methods_messages, methods_queries
+from sandbox import (
+    methods_bot,
+    methods_copies,
+    methods_files,
+    methods_groups,
+    methods_invites,
+    methods_messages,
+    methods_payments,
+    methods_profile,
+    methods_queries,
+    methods_things,
+)
 from sandbox.bot_api import BotApi
 from sandbox.config import SandboxConfig
 from sandbox.guard import guard
 from sandbox.launch import frame_origins
 from sandbox.page_api import PageApi
+from sandbox.page_bots import PageBots
+from sandbox.page_chats import PageChats
+from sandbox.page_giving import PageGiving
+from sandbox.page_groups import PageGroups
+from sandbox.page_http import Desk
+from sandbox.page_routes import PageRoutes
+from sandbox.page_traffic import PageTraffic
 from sandbox.runtime import Clock, Runtime
 from sandbox.webhook import Webhooks
 
@@ -22,7 +41,18 @@ PAGE = Path(__file__).parent / "page"
 RUNTIME = web.AppKey("runtime", Runtime)
 
 # Importing these modules fills the table of methods.
-METHOD_MODULES = (methods_bot, methods_messages, methods_queries)
+METHOD_MODULES = (
+    methods_bot,
+    methods_copies,
+    methods_files,
+    methods_groups,
+    methods_invites,
+    methods_messages,
+    methods_payments,
+    methods_profile,
+    methods_queries,
+    methods_things,
+)
 
 
 def create_app(config: SandboxConfig, *, clock: Clock = time.time, rng: Random | None = None) -> web.Application:
@@ -41,7 +71,11 @@ def create_app(config: SandboxConfig, *, clock: Clock = time.time, rng: Random |
     app = web.Application(client_max_size=MAX_BODY, middlewares=[guard(allow_remote=config.allow_remote)])
     app[RUNTIME] = runtime
     BotApi(runtime).add_routes(app.router)
-    PageApi(runtime).add_routes(app.router)
+    desk = Desk(runtime)
+    routes = PageRoutes()
+    for part in (PageApi(desk), PageBots(desk), PageChats(desk), PageGiving(desk), PageGroups(desk), PageTraffic(desk)):
+        part.add_routes(routes)
+    routes.add_to(app.router)
     app.router.add_get("/", _to_page)
     app.router.add_get("/sandbox", _to_page)
     app.router.add_get("/sandbox/", _page)
@@ -50,6 +84,8 @@ def create_app(config: SandboxConfig, *, clock: Clock = time.time, rng: Random |
     app.on_response_prepare.append(_headers)
     app.on_shutdown.append(_end_waits)
     app.cleanup_ctx.append(_webhooks)
+    if config.bus is not None:
+        app.cleanup_ctx.append(_bus)
     return app
 
 
@@ -58,6 +94,18 @@ async def _webhooks(app: web.Application) -> AsyncIterator[None]:
     await webhooks.start()
     yield
     await webhooks.close()
+
+
+async def _bus(app: web.Application) -> AsyncIterator[None]:
+    from sandbox.bus_tap import BusTap  # noqa: PLC0415 - only `dev` needs redis in this process
+
+    runtime = app[RUNTIME]
+    assert runtime.config.bus is not None  # noqa: S101 - else this context is not entered
+    tap = BusTap(runtime.config.bus, runtime.world, runtime.clock, runtime.traffic.note)
+    task = asyncio.create_task(tap.run(), name="bus tap")
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _end_waits(app: web.Application) -> None:

@@ -4,6 +4,8 @@ Source: https://core.telegram.org/bots/api#setwebhook, https://core.telegram.org
 """
 
 import asyncio
+import errno
+import socket
 from contextlib import suppress
 from typing import Any
 
@@ -20,7 +22,8 @@ from sandbox.webhook_answer import parse_answer
 from sandbox.webhook_plan import DeliveryPlan
 from shared.log import get_logger
 
-TIMEOUT_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0  # for the whole of a delivery
+PEER_SECONDS = 5.0  # of these until a host that acknowledges nothing counts as gone, be the connection new or old
 MAX_ANSWER_BYTES = 1 << 20
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 - the name of a header, not a secret
 
@@ -37,7 +40,9 @@ class Webhooks:
 
     async def start(self) -> None:
         """Begin to deliver."""
-        self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS))
+        limits = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS, sock_connect=PEER_SECONDS)
+        connector = aiohttp.TCPConnector(socket_factory=_impatient_socket)
+        self._http = aiohttp.ClientSession(connector=connector, timeout=limits)
         for bot in self._runtime.world.bots.values():
             self._tasks.append(asyncio.create_task(self._serve(bot, self._http), name=f"webhook {bot.config.name}"))
 
@@ -121,16 +126,26 @@ class _Delivery:
         name = str(values.pop("method", ""))
         if not name:
             return
-        call = Call(self._runtime.world, self._bot, Params(values), self._runtime.clock())
+        call = Call(self._runtime.world, self._bot, Params(values), self._runtime.clock(), name.lower())
         try:
-            execute(call, name)
+            execute(call)
         except (ApiError, ActionError) as error:
             log.warning("call in a webhook answer failed", bot=self._bot.config.name, method=name, reason=str(error))
         self._runtime.settle()
 
 
+def _impatient_socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    """Make a socket that ends when nobody acknowledges what it sent: a kept one may lead to a host that is gone."""
+    made = socket.socket(*address[:3])
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(PEER_SECONDS * 1000))
+    return made
+
+
 def _reason(error: BaseException) -> str:
     match error:
+        case aiohttp.ConnectionTimeoutError() | OSError(errno=errno.ETIMEDOUT):
+            return "Connection timed out"
         case TimeoutError():
             return "Read timeout expired"
         case aiohttp.ClientConnectorError():

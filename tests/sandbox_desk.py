@@ -35,9 +35,16 @@ class Desk:
             assert response.status == expect, answer
             return answer
 
-    async def chat(self, user: int, *, bot: str = "counter") -> Any:
+    async def chat(self, user: int, *, bot: str = "counter", chat_id: int = 0) -> Any:
         """Read a chat as its user."""
-        async with self.http.get(f"{self.base}/sandbox/api/bots/{bot}/users/{user}/chat") as response:
+        path = f"{self.base}/sandbox/api/bots/{bot}/users/{user}/chat"
+        async with self.http.get(path, params={"chat_id": chat_id}) as response:
+            assert response.status == 200
+            return await response.json()
+
+    async def post(self, path: str, **fields: Any) -> Any:
+        """Post to the page API; `path` is what follows `/sandbox/api/`."""
+        async with self.http.post(f"{self.base}/sandbox/api/{path}", json=fields) as response:
             assert response.status == 200
             return await response.json()
 

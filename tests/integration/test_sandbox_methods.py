@@ -356,7 +356,7 @@ async def test_unknown_token_and_method(table):
         with pytest.raises(TelegramUnauthorizedError):
             await stranger.get_me()
     with pytest.raises(TelegramNotFound):
-        await bot.send_dice(ADA)
+        await bot.get_available_gifts()
     assert await running.raw("getMe", token="42:wrong") == (
         401, {"ok": False, "error_code": 401, "description": "Unauthorized"},
     )  # fmt: skip

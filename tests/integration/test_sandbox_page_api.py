@@ -23,7 +23,9 @@ async def test_launch_is_signed_for_the_bot():
     async with desk() as running:
         parts, fields = await launched(running)
         assert f"{parts.scheme}://{parts.netloc}{parts.path}" == APP_URL
-        assert set(fields) == {"tgWebAppData", "tgWebAppVersion", "tgWebAppPlatform", "tgWebAppThemeParams"}
+        assert set(fields) == {
+            "tgWebAppData", "tgWebAppVersion", "tgWebAppPlatform", "tgWebAppBotInline", "tgWebAppThemeParams",
+        }  # fmt: skip
         data = validate(fields["tgWebAppData"], webapp_key(TOKEN))
         assert (data.telegram_id, data.user["first_name"]) == (ADA, "Ada")
         assert "allows_write_to_pm" not in data.user, "Ada has not started the bot"
@@ -164,7 +166,7 @@ async def test_the_process_serves_and_stops_cleanly_with_pages_and_polls_open(un
                 async with http.post(f"{base}/bot{TOKEN}/noSuchMethod") as response:
                     assert response.status == 404
                 process.send_signal(signal.SIGTERM)
-                out, log = await asyncio.wait_for(process.communicate(), 15)
+                out, log = await asyncio.wait_for(process.communicate(), 60)
                 await asyncio.gather(poll, return_exceptions=True)
         assert (process.returncode, out) == (0, b"")
         assert b"listening" in log
@@ -194,7 +196,7 @@ async def test_the_process_tells_its_mistakes_in_one_line(unused_tcp_port):
     ):
         process = await start_process("--port", str(unused_tcp_port), *arguments)
         try:
-            _, errors = await asyncio.wait_for(process.communicate(), 15)
+            _, errors = await asyncio.wait_for(process.communicate(), 60)
             assert process.returncode == 2
             assert text in errors
             assert errors.count(b"\n") == 1
@@ -207,9 +209,26 @@ async def test_a_taken_port_is_one_line():
         port = urlsplit(running.base).port
         process = await start_process("--port", str(port))
         try:
-            _, errors = await asyncio.wait_for(process.communicate(), 15)
+            _, errors = await asyncio.wait_for(process.communicate(), 60)
             assert process.returncode == 1
             assert f"cannot listen on 127.0.0.1:{port}".encode() in errors
             assert b"Traceback" not in errors
         finally:
             await stopped(process)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("HEAD", "state", 200),
+        ("POST", "state", 405),
+        ("GET", "nothing", 404),
+        ("GET", "bots/42/users/1001/messages", 405),
+        ("POST", "bots/42/users/1001/nothing", 404),
+        ("POST", "bots/42/users/1001/messages/more", 404),
+    ],
+)
+async def test_what_is_no_route_is_said(method, path, status):
+    async with desk() as running, running.http.request(method, f"{running.base}/sandbox/api/{path}") as response:
+        assert response.status == status
+        assert status != 405 or response.headers["Allow"]

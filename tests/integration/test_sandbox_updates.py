@@ -1,6 +1,10 @@
 """How bots get their updates from the sandbox: aiogram's own polling and webhook, conflicts, retries."""
 
 import asyncio
+import ctypes
+import socket
+import struct
+import sys
 
 import pytest
 from aiogram import Bot, Dispatcher
@@ -10,6 +14,7 @@ from aiogram.types import Message
 from aiogram.webhook.aiohttp_server import SimpleRequestHandler
 from aiohttp import web
 
+from sandbox import webhook
 from sandbox.config import BotConfig, RetryPolicy, SandboxConfig
 from sandbox_desk import ADA, APP_URL, BEN, TOKEN, desk
 from support import eventually
@@ -79,7 +84,7 @@ async def test_a_long_poll_returns_with_the_first_update():
         poll = asyncio.create_task(bot.get_updates(timeout=30))
         await eventually(lambda: running.runtime._wakers[42], what="the poll waits")
         await running.act(ADA, "messages", text="now")
-        (update,) = await asyncio.wait_for(poll, 10)
+        (update,) = await asyncio.wait_for(poll, 90)
         assert update.message.text == "now"
         assert [again.update_id for again in await bot.get_updates()] == [update.update_id], "not confirmed yet"
         assert await bot.get_updates(offset=update.update_id + 1) == []
@@ -101,9 +106,9 @@ async def test_a_second_poller_ends_the_first():
         await eventually(lambda: running.runtime._wakers[42], what="the first poll waits")
         newer = asyncio.create_task(second.get_updates(timeout=30))
         with pytest.raises(TelegramConflictError, match="terminated by other getUpdates request"):
-            await asyncio.wait_for(waiting, 10)
+            await asyncio.wait_for(waiting, 90)
         await running.act(ADA, "messages", text="for the second")
-        assert (await asyncio.wait_for(newer, 10))[0].message.text == "for the second"
+        assert (await asyncio.wait_for(newer, 90))[0].message.text == "for the second"
 
 
 async def test_allowed_updates_are_remembered():
@@ -194,6 +199,56 @@ async def test_an_unreachable_webhook_is_told():
         assert (info.last_error_message, info.pending_update_count) == ("Connection refused", 1)
 
 
+async def test_a_webhook_that_takes_no_connection_is_not_waited_for_long(monkeypatch):
+    """A listener whose queue is full lets SYN packets go unanswered, as a host that is gone does."""
+    monkeypatch.setattr(webhook, "PEER_SECONDS", 0.2)
+    config = SandboxConfig(bots=(BotConfig("counter", TOKEN),), retry=RetryPolicy(base=0.05, longest=0.05))
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener, socket.socket() as first:
+        first.connect(listener.getsockname())
+        async with desk(config) as running, running.bot() as bot:
+            await bot.set_webhook(f"http://127.0.0.1:{listener.getsockname()[1]}/hook")
+            await running.act(ADA, "messages", text="x")
+            info = await eventually(lambda: _failed(bot), what="the failure")
+            assert (info.last_error_message, info.pending_update_count) == ("Connection timed out", 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a packet filter")
+async def test_a_connection_whose_host_is_gone_is_not_waited_for_long(monkeypatch):
+    assert webhook.PEER_SECONDS <= 5
+    monkeypatch.setattr(webhook, "PEER_SECONDS", 0.3)
+    got = []
+
+    async def handle(request):
+        got.append((await request.json(), request.transport.get_extra_info("socket")))
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/hook", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    config = SandboxConfig(bots=(BotConfig("counter", TOKEN),), retry=RetryPolicy(base=0.05, longest=0.05))
+    try:
+        async with desk(config) as running, running.bot() as bot:
+            await bot.set_webhook(f"http://127.0.0.1:{runner.addresses[0][1]}/hook")
+            await running.act(ADA, "messages", text="x")
+            await eventually(lambda: _delivered(bot), what="the first update")
+            _hear_nothing(got[0][1])
+            await running.act(ADA, "messages", text="y")
+            await eventually(lambda: len(got) == 2, what="the update on another connection")
+            info = await eventually(lambda: _delivered(bot), what="an empty queue")
+            assert (got[1][0]["message"]["text"], info.last_error_message) == ("y", "Connection timed out")
+    finally:
+        await runner.cleanup()
+
+
+def _hear_nothing(connected):
+    """Drop all that comes in for a socket, before anything of it is acknowledged."""
+    drop = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # BPF: return 0 bytes of the packet
+    program = struct.pack("HL", 1, ctypes.addressof(drop))
+    connected.setsockopt(socket.SOL_SOCKET, 26, program)  # SO_ATTACH_FILTER, which Python has no name for
+
+
 async def test_at_most_max_connections_at_once(hook):
     url, got, state = hook
     now, most = 0, 0
@@ -222,7 +277,7 @@ async def test_polling_and_webhook_exclude_each_other(hook):
         await eventually(lambda: len(running.runtime._wakers[42]) > 1, what="the poll waits beside the webhook task")
         await bot.set_webhook(url)
         with pytest.raises(TelegramConflictError, match="terminated by setWebhook request"):
-            await asyncio.wait_for(poll, 10)
+            await asyncio.wait_for(poll, 90)
         with pytest.raises(TelegramConflictError, match="can't use getUpdates method while webhook is active"):
             await bot.get_updates()
         assert await bot.delete_webhook()
