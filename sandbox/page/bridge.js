@@ -1,14 +1,17 @@
 // The WebApp protocol between a mini app in an iframe and the phone around it.
 // Source: https://docs.telegram-mini-apps.com/platform/methods and /events; what Telegram Web speaks.
 
+import { appEvent } from "./app_events.js";
+
 export class Bridge {
   /**
    * @param {HTMLIFrameElement} frame
-   * @param {Record<string, (data: any) => void>} handlers by event name, such as `web_app_expand`
+   * @param {string} who whose phone it is, for the traffic panel
    */
-  constructor(frame, handlers) {
+  constructor(frame, who) {
     this.frame = frame;
-    this.handlers = handlers;
+    this.who = who;
+    this.handlers = {};
     this.origin = "";
     this.loaded = false; // before that the frame is an empty page of our own origin
     frame.addEventListener("load", () => (this.loaded = true));
@@ -22,13 +25,16 @@ export class Bridge {
   }
 
   post(eventType, eventData = {}) {
-    if (this.loaded) this.frame.contentWindow?.postMessage(JSON.stringify({ eventType, eventData }), this.origin);
+    if (!this.loaded || !this.frame.isConnected) return;
+    appEvent(`${this.who} → app`, eventType, eventData);
+    this.frame.contentWindow?.postMessage(JSON.stringify({ eventType, eventData }), this.origin);
   }
 
   receive(event) {
     if (event.source !== this.frame.contentWindow || event.origin !== this.origin) return;
     this.loaded = true; // scripts speak before the load event
     const { eventType, eventData } = parse(event.data);
+    if (eventType) appEvent(`app → ${this.who}`, eventType, eventData ?? {});
     if (Object.hasOwn(this.handlers, eventType)) this.handlers[eventType](eventData ?? {});
   }
 

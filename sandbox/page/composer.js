@@ -7,13 +7,14 @@ const INLINE_DELAY_MS = 300;
 export class Composer {
   /**
    * @param {object} bot
-   * @param {object} on `send(text)`, `unblock()`, `menu(button)`, `keyboardApp(button)`, `inline(query)`,
-   *   `choose(id)`, `resultsButton(button)`
+   * @param {object} on `send(text, replyTo)`, `edit(id, text)`, `file(kind, file, caption)`, `unblock()`, `menu(button)`,
+   *   `keyboard(button)`, `inline(query)`, `choose(id)`, `resultsButton(button)`
    * @param {string} label of the text box
+   * @param {boolean} isGroup whether this is no private chat: nothing is to be started or blocked
    */
-  constructor(bot, on, label) {
-    this.bot = bot;
-    this.on = on;
+  constructor(bot, on, label, isGroup) {
+    Object.assign(this, { bot, on, isGroup });
+    this.about = null; // the message that is replied to, or edited
     this.commands = [];
     this.menuButton = { type: "commands" };
     this.build(label);
@@ -27,10 +28,15 @@ export class Composer {
     this.sendButton = iconButton("send", "Send", () => this.submit(), { class: "icon-button send" });
     this.start = el("button", { type: "button", class: "start", hidden: true, on: { click: () => this.on.send("/start") } }, "START");
     this.unblock = el("button", { type: "button", class: "start", hidden: true, on: { click: () => this.on.unblock() } }, "UNBLOCK");
+    this.file = el("input", { type: "file", hidden: true, "aria-label": "File to send" });
+    this.file.addEventListener("change", () => this.sendFile());
+    this.clip = iconButton("clip", "Send a file", () => this.file.click());
+    this.note = el("span", {});
+    this.aboutBar = el("div", { class: "about", hidden: true }, this.note, iconButton("close", "Never mind", () => this.forget()));
     this.input.addEventListener("input", () => this.changed());
     this.input.addEventListener("keydown", (event) => this.key(event));
-    this.row = el("div", { class: "composer-row" }, this.menu, this.start, this.unblock, this.input, this.sendButton);
-    this.node = el("div", { class: "composer" }, this.panel, this.row, this.keyboard);
+    this.row = el("div", { class: "composer-row" }, this.menu, this.start, this.unblock, this.input, this.clip, this.file, this.sendButton);
+    this.node = el("div", { class: "composer" }, this.panel, this.aboutBar, this.row, this.keyboard);
   }
 
   /** Shows what the chat offers: its commands, menu button, keyboard and whether it was started. */
@@ -38,11 +44,11 @@ export class Composer {
     this.commands = chat.commands;
     this.menuButton = chat.menu_button;
     this.showMenu();
-    this.start.hidden = chat.started || chat.blocked || Boolean(this.input.value);
-    this.unblock.hidden = !chat.blocked;
-    this.input.hidden = chat.blocked;
-    this.sendButton.hidden = chat.blocked;
-    this.node.classList.toggle("fresh", !chat.started && !chat.blocked);
+    const blocked = chat.blocked && !this.isGroup;
+    this.start.hidden = this.isGroup || chat.started || chat.blocked || Boolean(this.input.value);
+    this.unblock.hidden = !blocked;
+    for (const part of [this.input, this.sendButton, this.clip]) part.hidden = blocked;
+    this.node.classList.toggle("fresh", !chat.started && !chat.blocked && !this.isGroup);
     this.chat = chat;
     this.showKeyboard(chat.keyboard);
   }
@@ -66,8 +72,7 @@ export class Composer {
 
   keyboardButton(button, keyboard) {
     const press = () => {
-      if (button.web_app) this.on.keyboardApp(button);
-      else this.on.send(button.text);
+      this.on.keyboard(button);
       if (keyboard.one_time_keyboard) this.keyboard.hidden = true;
     };
     return el("button", { type: "button", class: button.web_app ? "opens-app" : "", on: { click: press } }, button.text);
@@ -90,11 +95,47 @@ export class Composer {
     const text = this.input.value.trim();
     if (!text) return;
     this.hidePanel();
-    if (await this.on.send(text)) {
+    const { about } = this;
+    if (await (about?.edited ? this.on.edit(about.id, text) : this.on.send(text, about?.id))) {
       this.input.value = "";
+      this.forget();
       this.changed();
     }
     this.input.focus();
+  }
+
+  async sendFile() {
+    const [file] = this.file.files;
+    this.file.value = "";
+    if (!file) return;
+    const kind = ["image/png", "image/jpeg", "image/webp"].includes(file.type) ? "photo" : "document";
+    if (await this.on.file(kind, file, this.input.value.trim())) {
+      this.input.value = "";
+      this.changed();
+    }
+  }
+
+  /** Lets the next text be a reply. */
+  replyTo(message) {
+    this.aim({ id: message.message_id, edited: false }, `Reply to ${message.from.first_name}: ${message.text ?? message.caption ?? "a message"}`);
+  }
+
+  /** Lets the next text take the place of one that was sent. */
+  edit(message) {
+    this.aim({ id: message.message_id, edited: true }, "Edit the message");
+    this.fill(message.text);
+  }
+
+  aim(about, note) {
+    this.about = about;
+    this.note.textContent = note;
+    this.aboutBar.hidden = false;
+    this.input.focus();
+  }
+
+  forget() {
+    this.about = null;
+    this.aboutBar.hidden = true;
   }
 
   key(event) {
@@ -103,6 +144,7 @@ export class Composer {
       this.submit();
     } else if (event.key === "Escape") {
       this.hidePanel();
+      this.forget();
     } else if (event.key === "ArrowUp" && !this.panel.hidden) {
       event.preventDefault();
       this.panel.querySelector("button:last-of-type")?.focus();
@@ -113,7 +155,7 @@ export class Composer {
     const text = this.input.value;
     this.input.style.height = "auto";
     this.input.style.height = `${Math.min(this.input.scrollHeight, 120)}px`;
-    if (this.chat) this.start.hidden = this.chat.started || this.chat.blocked || Boolean(text);
+    if (this.chat && !this.isGroup) this.start.hidden = this.chat.started || this.chat.blocked || Boolean(text);
     clearTimeout(this.inlineTimer);
     const prefix = `@${this.bot.username} `.toLowerCase();
     if (text.toLowerCase().startsWith(prefix)) {

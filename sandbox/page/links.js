@@ -4,7 +4,7 @@ const HOSTS = new Set(["t.me", "telegram.me", "telegram.dog"]);
 
 /**
  * @param {string} url
- * @returns {null | {kind: "app"|"start"|"share"|"chat", bot?: string, param?: string, text?: string}}
+ * @returns {null | {kind: "app"|"start"|"share"|"chat"|"invoice"|"join", link?: string, bot?: string, param?: string, text?: string, slug?: string}}
  */
 export function readTelegramLink(url) {
   let parsed;
@@ -18,6 +18,9 @@ export function readTelegramLink(url) {
   const [first, second] = parsed.pathname.split("/").filter(Boolean);
   const query = parsed.searchParams;
   if (first === "share") return share(query);
+  if (first?.startsWith("+")) return { kind: "join", link: url };
+  if (first?.startsWith("$")) return { kind: "invoice", slug: first.slice(1) };
+  if (first === "invoice" && second) return { kind: "invoice", slug: second };
   return bot(first, second, query);
 }
 

@@ -1,9 +1,12 @@
 // Starts the page: phones side by side, one for each user, all with the same bot.
 
-import { addUser, follow, loadState, Refused } from "./api.js";
-import { el } from "./dom.js";
+import { addUser, botApi, follow, loadState, Refused } from "./api.js";
+import { el, icon } from "./dom.js";
 import { Phone } from "./phone.js";
+import { Side } from "./side.js";
 import { setUpThemeSwitch } from "./theme.js";
+import { Traffic } from "./traffic.js";
+import { Trouble } from "./trouble.js";
 
 const KEY = "sandbox.phones";
 const FIRST_PHONES = 2;
@@ -15,10 +18,14 @@ const page = {
   add: document.getElementById("add-phone"),
   offline: document.getElementById("offline"),
   theme: document.getElementById("theme"),
+  traffic: document.getElementById("traffic"),
+  trouble: document.getElementById("trouble"),
+  side: document.getElementById("side"),
 };
 const wanted = new URLSearchParams(location.search);
 const shown = new Map();
 let state = null;
+let groups = [];
 
 function chosenBot() {
   return state.bots.find((bot) => bot.name === wanted.get("bot")) ?? state.bots[0];
@@ -45,10 +52,11 @@ function showPhone(user) {
     shown.delete(user.id);
     remember();
   };
-  const phone = new Phone({ bot, user, themes: state.themes, onRemove });
+  const phone = new Phone({ bot, user, themes: state.themes, people: () => state.users, onRemove });
   shown.set(user.id, phone);
   page.phones.append(phone.node);
   phone.load();
+  phone.setGroups(groups);
   if (bot.url) phone.app.open({ start_param: wanted.get("startapp") ?? "" });
   return phone;
 }
@@ -80,8 +88,25 @@ async function start() {
     return;
   }
   showBots();
+  showSide();
+  await loadGroups();
   const users = remembered();
   for (const user of users.length ? users : state.users.slice(0, FIRST_PHONES)) showPhone(user);
+}
+
+function showSide() {
+  const traffic = new Traffic((id) => state.bots.find((bot) => bot.id === id)?.title ?? "bot");
+  page.traffic.prepend(icon("wires"));
+  page.trouble.prepend(icon("bolt"));
+  new Side(page.side, {
+    traffic: { title: "Traffic", button: page.traffic, content: traffic },
+    trouble: { title: "Trouble", button: page.trouble, content: new Trouble(chosenBot()) },
+  });
+}
+
+async function loadGroups() {
+  groups = await botApi(chosenBot()).groups();
+  for (const phone of shown.values()) phone.setGroups(groups);
 }
 
 async function connected() {
@@ -94,13 +119,15 @@ async function connected() {
     if (known.has(id)) phone.load();
     else phone.onRemove();
   }
+  await loadGroups();
 }
 
 function received(kind, data) {
   if (kind === "user") {
     if (!state.users.some(({ id }) => id === data.user.id)) state.users.push(data.user);
   } else if (state && data.bot === chosenBot()?.id) {
-    shown.get(data.chat)?.receive(kind, data);
+    if (kind === "group") loadGroups().catch(report);
+    else for (const phone of shown.values()) phone.receive(kind, data);
   }
 }
 

@@ -1,22 +1,29 @@
-// The mini app inside a phone: a sheet with title bar, iframe and main button.
+// The mini app inside a phone: a sheet with title bar, iframe and bottom buttons.
 
+import { BottomButtons } from "./bottom_buttons.js";
 import { Bridge } from "./bridge.js";
 import { avatar, el, icon, iconButton } from "./dom.js";
+import { refusals } from "./refusals.js";
+import { Requests } from "./requests.js";
+import { CloudStorage } from "./storage.js";
 import { current, onTheme } from "./theme.js";
 
 const COLOUR = /^#[0-9a-f]{6}$/i;
-const BUZZ_MS = 250;
+const FLASH_MS = 320;
+const RIGHTS = "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox allow-modals allow-downloads";
 
 export class MiniApp {
   /**
    * @param {object} bot
+   * @param {object} user whose phone this is
    * @param {object} themes ThemeParams by name
    * @param {import("./dialogs.js").Dialogs} dialogs
-   * @param {object} on `launch(options)` gives a URL; `tgLink(url)`, `link(url)`, `data(button, data)`, `inline(text)`,
-   *   `opened()`, `closed()`
+   * @param {object} on `launch(options)` gives a URL; `link(url)`, `data(button, data)`, `inline(text, kinds)`, what `Requests`
+   *   asks for, `opened()`, `closed()`, `expanded(whether)`
    */
-  constructor(bot, themes, dialogs, on) {
-    Object.assign(this, { bot, themes, dialogs, on });
+  constructor(bot, user, themes, dialogs, on) {
+    Object.assign(this, { bot, user, themes, dialogs, on });
+    this.requests = new Requests(bot, dialogs, new CloudStorage(bot, user), on);
     this.build();
     onTheme((theme) => this.sendTheme(theme));
     new ResizeObserver(() => this.sendViewport()).observe(this.stage);
@@ -24,42 +31,50 @@ export class MiniApp {
 
   build() {
     const { bot } = this;
-    this.back = iconButton("back", "Back in the mini app", () => this.bridge?.post("back_button_pressed"), { hidden: true });
-    this.grow = iconButton("expand", "Expand the mini app", () => this.setExpanded(!this.expanded));
+    const press = (event) => () => this.bridge?.post(event);
+    this.back = iconButton("back", "Back in the mini app", press("back_button_pressed"), { hidden: true });
+    this.settings = iconButton("settings", "Settings of the mini app", press("settings_button_pressed"), { hidden: true });
+    this.grow = iconButton("expand", "Expand the mini app", () => this.toggleSize());
+    this.place = el("small", {}, "mini app");
     this.bar = el(
       "div",
       { class: "app-bar" },
       iconButton("close", "Close the mini app", () => this.askToClose()),
       this.back,
-      el("div", { class: "app-title" }, el("b", {}, bot.title), el("small", {}, "mini app")),
+      el("div", { class: "app-title" }, el("b", {}, bot.title), this.place),
+      this.settings,
       iconButton("reload", "Reload the mini app", () => this.reload()),
       this.grow,
     );
     this.stage = el("div", { class: "app-stage" });
-    this.mainButton = el("button", { type: "button", class: "main-button", hidden: true });
-    this.mainButton.addEventListener("click", () => this.bridge?.post("main_button_pressed"));
-    this.node = el("section", { class: "mini-app", hidden: true, "aria-label": `Mini app ${bot.title}` }, this.bar, this.stage, this.mainButton);
-    this.expanded = false;
+    this.buttons = new BottomButtons({ pressed: (event) => this.bridge?.post(event), changed: () => this.sendViewport() });
+    this.node = el("section", { class: "mini-app", hidden: true, "aria-label": `Mini app ${bot.title}` }, this.bar, this.stage, this.buttons.node);
+    this.expanded = this.fullscreen = false;
   }
 
   get isOpen() {
     return !this.node.hidden;
   }
 
-  /** Opens the mini app with fresh, signed launch parameters. */
+  /**
+   * Opens the mini app with fresh, signed launch parameters.
+   * @param {{source?: string, url?: string, start_param?: string, buttonText?: string, chat_id?: number, chatTitle?: string}} options
+   */
   async open(options = {}) {
     this.options = options;
     const url = await this.on.launch({ ...options, theme: current() });
     if (url === null) return;
     this.reset();
+    this.place.textContent = options.chatTitle ? `mini app, from ${options.chatTitle}` : "mini app";
     const loading = el("div", { class: "app-loading" }, avatar(this.bot.title, this.bot.id, "large"));
     this.frame = el("iframe", {
       title: `${this.bot.title}, mini app`,
-      sandbox: "allow-scripts allow-same-origin allow-forms allow-popups allow-popups-to-escape-sandbox allow-modals allow-downloads",
+      sandbox: RIGHTS,
       allow: "clipboard-write; fullscreen; accelerometer; gyroscope; geolocation",
       on: { load: () => loading.remove() },
     });
-    this.bridge = new Bridge(this.frame, this.handlers(loading));
+    this.bridge = new Bridge(this.frame, this.user.first_name);
+    this.bridge.handlers = this.handlers(this.bridge, loading);
     this.bridge.launched(url);
     this.frame.src = url;
     this.stage.replaceChildren(this.frame, loading);
@@ -95,25 +110,48 @@ export class MiniApp {
     this.frame = null;
     this.confirmClosing = false;
     this.barColour = null;
-    this.mainButton.hidden = true;
-    this.back.hidden = true;
-    for (const name of ["--app-bar", "--app-background"]) this.node.style.removeProperty(name);
+    this.buttons.reset();
+    this.back.hidden = this.settings.hidden = true;
+    for (const name of ["--app-bar", "--app-background", "--app-bottom"]) this.node.style.removeProperty(name);
     this.node.classList.remove("dark-bar");
+    this.setFullscreen(false);
+  }
+
+  toggleSize() {
+    if (this.fullscreen) this.setFullscreen(false);
+    else this.setExpanded(!this.expanded);
   }
 
   setExpanded(expanded) {
     this.expanded = expanded;
-    this.node.classList.toggle("expanded", expanded);
-    const label = expanded ? "Shrink the mini app" : "Expand the mini app";
-    this.grow.replaceChildren(icon(expanded ? "shrink" : "expand"));
-    this.grow.setAttribute("aria-label", label);
-    this.grow.title = label;
-    this.on.expanded(expanded);
+    this.showSize();
     this.sendViewport();
   }
 
-  handlers(loading) {
+  setFullscreen(fullscreen) {
+    if (fullscreen === this.fullscreen) return;
+    this.fullscreen = fullscreen;
+    this.showSize();
+    this.bridge?.post("fullscreen_changed", { is_fullscreen: fullscreen });
+    this.sendViewport();
+  }
+
+  showSize() {
+    const large = this.expanded || this.fullscreen;
+    this.node.classList.toggle("expanded", large);
+    this.node.classList.toggle("fullscreen", this.fullscreen);
+    const label = large ? "Shrink the mini app" : "Expand the mini app";
+    this.grow.replaceChildren(icon(large ? "shrink" : "expand"));
+    this.grow.setAttribute("aria-label", label);
+    this.grow.title = label;
+    this.on.expanded(large);
+  }
+
+  handlers(bridge, loading) {
+    const post = (event, data) => bridge.post(event, data);
     return {
+      ...refusals(post),
+      ...this.requests.handlers(post),
       iframe_ready: () => {},
       iframe_will_reload: () => {},
       web_app_ready: () => loading.remove(),
@@ -121,23 +159,24 @@ export class MiniApp {
       web_app_close: () => this.close(),
       web_app_request_theme: () => this.sendTheme(current()),
       web_app_request_viewport: () => this.sendViewport(),
-      web_app_setup_main_button: (data) => this.setMainButton(data),
+      web_app_request_fullscreen: () => (this.fullscreen ? post("fullscreen_failed", { error: "ALREADY_FULLSCREEN" }) : this.setFullscreen(true)),
+      web_app_exit_fullscreen: () => this.setFullscreen(false),
+      web_app_setup_main_button: (data) => this.buttons.set("main", data),
+      web_app_setup_secondary_button: (data) => this.buttons.set("secondary", data),
       web_app_setup_back_button: ({ is_visible }) => (this.back.hidden = !is_visible),
+      web_app_setup_settings_button: ({ is_visible }) => (this.settings.hidden = !is_visible),
       web_app_setup_closing_behavior: ({ need_confirmation }) => (this.confirmClosing = Boolean(need_confirmation)),
       web_app_set_header_color: (data) => {
         this.barColour = data;
         this.showBarColour();
       },
       web_app_set_background_color: ({ color }) => this.setColour("--app-background", color),
-      web_app_trigger_haptic_feedback: () => this.buzz(),
+      web_app_set_bottom_bar_color: ({ color }) => this.setColour("--app-bottom", color),
+      web_app_trigger_haptic_feedback: (data) => this.flash(data),
       web_app_open_link: ({ url }) => this.on.link(String(url)),
-      web_app_open_tg_link: ({ path_full }) => this.on.tgLink(`https://t.me${path_full}`),
-      web_app_open_popup: (data) => this.popup(data),
-      web_app_open_invoice: ({ slug }) => this.refuseInvoice(slug),
-      web_app_open_scan_qr_popup: () => this.refuse("scan_qr_popup_closed", "There is no camera here."),
-      web_app_read_text_from_clipboard: ({ req_id }) => this.bridge.post("clipboard_text_received", { req_id, data: null }),
+      web_app_open_tg_link: ({ path_full }) => this.on.link(`https://t.me${path_full}`),
       web_app_data_send: ({ data }) => this.sendData(data),
-      web_app_switch_inline_query: ({ query }) => this.switchInline(query),
+      web_app_switch_inline_query: ({ query, chat_types }) => this.switchInline(query, chat_types),
     };
   }
 
@@ -148,19 +187,7 @@ export class MiniApp {
 
   sendViewport() {
     const { width, height } = this.stage.getBoundingClientRect();
-    if (height > 0) this.bridge?.post("viewport_changed", { width, height, is_expanded: this.expanded, is_state_stable: true });
-  }
-
-  setMainButton(data) {
-    const button = this.mainButton;
-    const before = button.hidden;
-    button.hidden = !data.is_visible || !String(data.text ?? "").trim();
-    button.textContent = String(data.text ?? "");
-    button.disabled = data.is_active === false;
-    button.setAttribute("aria-busy", String(Boolean(data.is_progress_visible)));
-    button.style.backgroundColor = COLOUR.test(data.color) ? data.color : "";
-    button.style.color = COLOUR.test(data.text_color) ? data.text_color : "";
-    if (before !== button.hidden) this.sendViewport();
+    if (height > 0) this.bridge?.post("viewport_changed", { width, height, is_expanded: this.expanded || this.fullscreen, is_state_stable: true });
   }
 
   /** A key follows the theme, a colour stays. */
@@ -175,32 +202,16 @@ export class MiniApp {
     if (COLOUR.test(value)) this.node.style.setProperty(name, value);
   }
 
-  buzz() {
+  /** Nobody feels this phone, so it flashes; how strongly, or in which colour, says what it would have felt like. */
+  flash({ type, impact_style, notification_type }) {
+    const kind = notification_type ?? impact_style ?? type ?? "light";
+    const light = el("div", { class: "flash", data: { kind }, "aria-hidden": "true" });
+    this.node.append(light);
     this.node.classList.add("buzz");
-    setTimeout(() => this.node.classList.remove("buzz"), BUZZ_MS);
-  }
-
-  async popup({ title, message, buttons }) {
-    const bridge = this.bridge;
-    const names = { ok: "OK", close: "Close", cancel: "Cancel" };
-    const shown = (Array.isArray(buttons) ? buttons : []).slice(0, 3).map((button) => ({
-      id: String(button.id ?? ""),
-      type: button.type,
-      text: names[button.type] ?? String(button.text ?? "OK"),
-    }));
-    if (shown.length === 0) shown.push({ id: "", text: "Close" });
-    const id = await this.dialogs.ask({ title: title ? String(title) : "", message: String(message ?? ""), buttons: shown });
-    bridge?.post("popup_closed", id ? { button_id: id } : {});
-  }
-
-  refuse(event, text) {
-    this.dialogs.toast(text);
-    this.bridge?.post(event);
-  }
-
-  refuseInvoice(slug) {
-    this.dialogs.toast("Nobody can pay in this sandbox.");
-    this.bridge?.post("invoice_closed", { slug, status: "cancelled" });
+    setTimeout(() => {
+      light.remove();
+      this.node.classList.remove("buzz");
+    }, FLASH_MS);
   }
 
   sendData(data) {
@@ -212,9 +223,9 @@ export class MiniApp {
     this.close();
   }
 
-  switchInline(query) {
+  switchInline(query, kinds) {
     this.close();
-    this.on.inline(String(query ?? ""));
+    this.on.inline(String(query ?? ""), Array.isArray(kinds) ? kinds : []);
   }
 }
 

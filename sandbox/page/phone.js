@@ -1,129 +1,140 @@
-// One phone: a user, their chat with the bot, and the mini app.
+// One phone: a user, their chats, and the mini app.
 
 import { chatApi, Refused } from "./api.js";
-import { Composer } from "./composer.js";
+import { Chat } from "./chat.js";
 import { Dialogs } from "./dialogs.js";
-import { avatar, el, iconButton } from "./dom.js";
+import { avatar, el } from "./dom.js";
+import { askGroup } from "./group_menu.js";
 import { readTelegramLink } from "./links.js";
-import { Messages } from "./messages.js";
 import { MiniApp } from "./mini_app.js";
 import { isSafe } from "./rich_text.js";
 
-const ACTION_MS = 5000;
-
 export class Phone {
   /**
-   * @param {{bot: object, user: object, themes: object, onRemove: () => void}} options
+   * @param {{bot: object, user: object, themes: object, people: () => object[], onRemove: () => void}} options
    */
-  constructor({ bot, user, themes, onRemove }) {
-    Object.assign(this, { bot, user, onRemove });
+  constructor({ bot, user, themes, people, onRemove }) {
+    Object.assign(this, { bot, user, people, onRemove });
     this.api = chatApi(bot, user);
-    this.waiting = new Map();
     this.name = [user.first_name, user.last_name].filter(Boolean).join(" ");
+    this.groups = [];
+    this.opening = 0; // the group that was just made here
     this.node = el("article", { class: "phone", "aria-label": `Phone of ${this.name}`, data: { user: user.id } });
     this.dialogs = new Dialogs(this.node);
-    this.messages = new Messages(user, {
-      command: (text) => this.send(text),
-      mention: (text) => this.composer.fill(`${text} `),
-      link: (url) => this.followLink(url),
-      button: (message, button, done) => this.pressInline(message, button, done),
-    });
-    this.composer = new Composer(bot, this.composerActions(), `Message of ${user.first_name} to ${bot.title}`);
-    this.app = new MiniApp(bot, themes, this.dialogs, this.appActions());
+    this.private = new Chat(this, null);
+    this.chats = new Map([[user.id, this.private]]);
+    this.app = new MiniApp(bot, user, themes, this.dialogs, this.appActions());
     this.build();
+    this.show(this.private);
   }
 
   build() {
-    this.status = el("small", {}, "bot");
-    this.actions = el("div", { class: "menu", hidden: true });
-    const more = iconButton("more", "More", () => (this.actions.hidden = !this.actions.hidden), { "aria-haspopup": "true" });
-    const owner = el("div", { class: "owner" }, avatar(this.user.first_name, this.user.id, "small"), el("h2", {}, this.name), el("span", { class: "owner-id" }, `id ${this.user.id}`));
-    const head = el("div", { class: "chat-head" }, avatar(this.bot.title, this.bot.id), el("div", { class: "chat-title" }, el("b", {}, this.bot.title), this.status), more, this.actions);
-    this.empty = el(
-      "div",
-      { class: "empty" },
-      avatar(this.bot.title, this.bot.id, "large"),
-      el("b", {}, this.bot.title),
-      el("span", {}, `@${this.bot.username}`),
-      el("p", {}, "Press START, or write something."),
-    );
-    this.chat = el("section", { class: "chat", "aria-label": `Chat with ${this.bot.title}` }, head, el("div", { class: "history" }, this.messages.list, this.empty), this.composer.node);
-    this.node.prepend(owner, el("div", { class: "screen" }, this.chat, this.app.node));
+    const { user } = this;
+    this.tabs = el("div", { class: "chat-tabs", role: "tablist", "aria-label": `Chats of ${this.name}`, hidden: true });
+    this.tabs.addEventListener("keydown", (event) => this.moveTab(event));
+    const owner = el("div", { class: "owner" }, avatar(user.first_name, user.id, "small"), el("h2", {}, this.name), el("span", { class: "owner-id" }, `id ${user.id}`));
+    this.place = el("div", { class: "chat-place" });
+    this.node.prepend(owner, el("div", { class: "screen" }, this.tabs, this.place, this.app.node));
     this.node.addEventListener("click", (event) => {
-      if (!more.contains(event.target)) this.actions.hidden = true;
+      for (const chat of this.chats.values()) if (!chat.more.contains(event.target)) chat.menu.hidden = true;
+    });
+    this.node.addEventListener("keydown", (event) => {
+      if (event.key === "Escape") for (const chat of this.chats.values()) chat.menu.hidden = true;
     });
   }
 
-  /** Loads the chat; called at the start and whenever the event stream was interrupted. */
   async load() {
-    await this.attempt(async () => {
-      const chat = await this.api.load();
-      this.messages.load(chat.messages);
-      this.update(chat);
-    });
+    await Promise.all([...this.chats.values()].map((chat) => chat.load()));
   }
 
-  /** Takes an event of this phone's chat. */
+  /** Takes an event of one of this phone's chats. */
   receive(kind, data) {
-    switch (kind) {
-      case "message":
-      case "edited":
-        this.messages.show(data.message);
-        this.empty.hidden = !this.messages.isEmpty;
-        if (data.message.from.is_bot) this.showAction("");
-        break;
-      case "deleted":
-        this.messages.remove(data.message_id);
-        this.empty.hidden = !this.messages.isEmpty;
-        break;
-      case "chat":
-        this.attempt(async () => this.update(await this.api.load()));
-        break;
-      case "action":
-        this.showAction(data.action);
-        break;
-      case "callback_answer":
-        this.showAnswer(data);
-        break;
-      case "inline_answer":
-        if (data.query_id === this.inlineQuery) this.composer.showResults(data);
-        break;
+    const chat = this.chats.get(data.chat);
+    if (!chat) return;
+    chat.receive(kind, data);
+    if (kind === "message" && chat !== this.shown) {
+      chat.unread += 1;
+      this.showTabs();
     }
   }
 
-  update(chat) {
-    this.composer.update(chat);
-    this.empty.hidden = !this.messages.isEmpty;
-    const blockItem = el("button", { type: "button", on: { click: () => this.attempt(() => this.api.block(!chat.blocked)) } }, chat.blocked ? "Unblock the bot" : "Block the bot");
-    const removeItem = el("button", { type: "button", on: { click: () => this.onRemove() } }, "Put this phone away");
-    this.actions.replaceChildren(blockItem, removeItem);
+  /** Shows the groups this user is in, and no others. */
+  setGroups(groups) {
+    this.groups = groups.filter(({ members }) => members.some(({ user }) => user.id === this.user.id));
+    const ids = new Set(this.groups.map(({ id }) => id));
+    for (const group of this.groups) {
+      const known = this.chats.get(group.id);
+      if (known) {
+        known.receive("chat");
+        continue;
+      }
+      const chat = new Chat(this, group);
+      this.chats.set(group.id, chat);
+      chat.load();
+      if (group.id === this.opening) this.show(chat);
+    }
+    for (const id of [...this.chats.keys()].filter((id) => id < 0 && !ids.has(id))) {
+      if (this.chats.get(id) === this.shown) this.show(this.private);
+      this.chats.delete(id);
+    }
+    this.showTabs();
   }
 
-  composerActions() {
-    return {
-      send: (text) => this.send(text),
-      unblock: () => this.attempt(() => this.api.block(false)),
-      menu: (button) => this.app.open({ source: "menu", url: button.web_app.url }),
-      keyboardApp: (button) => this.app.open({ source: "keyboard_button", url: button.web_app.url, buttonText: button.text }),
-      inline: (query) => this.askInline(query),
-      choose: (resultId) => this.attempt(() => this.api.choose(this.inlineQuery, resultId)),
-      resultsButton: (button) => {
-        if (button.web_app) this.app.open({ source: "inline_button", url: button.web_app.url });
-        else this.send(`/start ${button.start_parameter ?? ""}`.trim());
-      },
-    };
+  show(chat) {
+    this.shown = chat;
+    chat.unread = 0;
+    this.place.replaceChildren(chat.node);
+    chat.messages.scrollToEnd();
+    this.showTabs();
+  }
+
+  showTabs() {
+    const chats = [...this.chats.values()];
+    this.tabs.hidden = chats.length < 2;
+    this.tabs.replaceChildren(...chats.map((chat) => this.tab(chat)));
+  }
+
+  tab(chat) {
+    const shown = chat === this.shown;
+    const badge = chat.unread > 0 && el("span", { class: "badge", "aria-label": `${chat.unread} new` }, String(chat.unread));
+    const props = { type: "button", role: "tab", "aria-selected": String(shown), tabindex: shown ? "0" : "-1", on: { click: () => this.show(chat) } };
+    return el("button", props, avatar(chat.title, chat.id || this.bot.id, "tiny"), el("span", {}, chat.title), badge);
+  }
+
+  moveTab(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    const chats = [...this.chats.values()];
+    this.show(chats.at((chats.indexOf(this.shown) + step) % chats.length));
+    this.tabs.querySelector("[aria-selected=true]")?.focus();
+  }
+
+  async join(link) {
+    const group = await this.attempt(() => this.api.join(link));
+    if (group) this.opening = group.id;
+    if (group && this.chats.has(group.id)) this.show(this.chats.get(group.id));
+  }
+
+  async askForGroup() {
+    const wanted = await askGroup(this.dialogs, this.user, this.people());
+    const made = wanted && (await this.attempt(() => this.api.newGroup(wanted)));
+    if (made) this.opening = made.id;
+    if (made && this.chats.has(made.id)) this.show(this.chats.get(made.id));
   }
 
   appActions() {
     return {
-      launch: ({ buttonText, ...options }) => this.attempt(async () => (await this.api.launch(options)).url),
-      link: (url) => this.followLink(url),
-      tgLink: (url) => this.followLink(url),
+      launch: ({ buttonText, chatTitle, ...options }) => this.attempt(async () => (await this.api.launch(options)).url),
+      link: (url) => this.followLink(url, this.shown),
       data: (buttonText, data) => this.attempt(() => this.api.sendWebAppData(buttonText, data)),
-      inline: (query) => this.composer.fill(`@${this.bot.username} ${query}`),
+      inline: (query, kinds) => (kinds.length ? this.chooseInline(query) : this.shown.fillInline(query)),
+      invoice: (slug) => this.private.checkout.open({ slug }),
+      share: (id) => this.share(id),
+      writeAccess: () => this.allowWriting(),
+      contact: async () => (await this.attempt(() => this.api.shareContact()))?.response ?? null,
       opened: () => this.node.classList.add("with-app"),
       closed: () => this.node.classList.remove("with-app"),
-      expanded: (expanded) => (this.chat.inert = expanded),
+      expanded: (expanded) => (this.place.inert = this.tabs.inert = expanded),
     };
   }
 
@@ -138,58 +149,72 @@ export class Phone {
     }
   }
 
-  send(text) {
-    return this.attempt(() => this.api.send(text));
+  copy(text) {
+    this.app.requests.clipboard = text;
+    navigator.clipboard?.writeText(text).catch(() => {});
+    this.dialogs.toast("Copied.");
   }
 
-  async askInline(query) {
-    const asked = await this.attempt(() => this.api.inline(query));
-    if (asked) this.inlineQuery = asked.query_id;
+  /** Lets the user choose where an inline query goes; with one chat there is nothing to choose. */
+  async chooseInline(query) {
+    const chat = await this.chooseChat("Where to?");
+    if (!chat) return;
+    this.show(chat);
+    chat.fillInline(query);
   }
 
-  async pressInline(message, button, done) {
-    if (button.callback_data !== undefined) {
-      const pressed = await this.attempt(() => this.api.press(message.message_id, button.callback_data));
-      if (pressed) this.waiting.set(pressed.query_id, done);
-      else done();
-      return;
-    }
-    if (button.web_app) this.app.open({ source: "inline_button", url: button.web_app.url });
-    else if (button.url) this.followLink(button.url);
-    else if (button.copy_text) await navigator.clipboard?.writeText(button.copy_text.text);
-    else {
-      const query = button.switch_inline_query_current_chat ?? button.switch_inline_query;
-      if (query !== undefined) this.composer.fill(`@${this.bot.username} ${query}`);
-    }
-    done();
+  async chooseChat(title) {
+    if (this.chats.size === 1) return this.private;
+    const items = [...this.chats].map(([id, chat]) => ({ id: String(id), text: chat.title }));
+    return this.chats.get(Number(await this.dialogs.choose(title, items)));
   }
 
-  showAnswer({ query_id, text, show_alert, url }) {
-    this.waiting.get(query_id)?.();
-    this.waiting.delete(query_id);
-    if (url) this.followLink(url);
-    if (!text) return;
-    if (show_alert) this.dialogs.alert(text);
-    else this.dialogs.toast(text);
+  /** Shares a message the bot prepared; gives why it could not be, as the mini app is told, or "". */
+  async share(id) {
+    const chats = [...this.chats.values()];
+    const here = { id: "0", text: "Share it here" };
+    const places = chats.length === 1 ? [here] : chats.map((chat) => ({ id: String(chat.id), text: chat.title }));
+    const buttons = [...places, { id: "", text: "Cancel" }];
+    const chosen = await this.dialogs.ask({ title: this.bot.title, message: "Share a message of this mini app?", buttons });
+    if (!chosen) return "USER_DECLINED";
+    const chat = this.chats.get(Number(chosen)) ?? this.private;
+    return (await this.attempt(() => chat.api.share(id))) ? "" : "MESSAGE_EXPIRED";
   }
 
-  showAction(action) {
-    clearTimeout(this.actionTimer);
-    this.status.textContent = action === "typing" ? "typing…" : action ? `${action.replaceAll("_", " ")}…` : "bot";
-    this.status.classList.toggle("active", Boolean(action));
-    if (action) this.actionTimer = setTimeout(() => this.showAction(""), ACTION_MS);
+  async allowWriting() {
+    const buttons = [{ id: "allow", text: "Allow" }, { id: "", text: "Cancel" }];
+    const chosen = await this.dialogs.ask({ title: this.bot.title, message: "Allow this bot to message you?", buttons });
+    return chosen === "allow" && Boolean(await this.attempt(() => this.api.allowWriting()));
   }
 
-  followLink(url) {
+  start(parameter) {
+    this.show(this.private);
+    return this.private.send(`/start ${parameter}`.trim());
+  }
+
+  /** Follows a link; one to this bot's mini app opens it as from the chat in which it was tapped. */
+  followLink(url, chat) {
     const link = readTelegramLink(url);
-    if (link?.kind === "share") this.composer.fill(link.text);
-    else if (link && link.bot.toLowerCase() === this.bot.username.toLowerCase()) this.followBotLink(link);
+    if (link?.kind === "share") this.shareLink(link.text);
+    else if (link?.kind === "join") this.join(link.link);
+    else if (link?.kind === "invoice") chat.checkout.open({ slug: link.slug });
+    else if (link && link.bot.toLowerCase() === this.bot.username.toLowerCase()) this.followBotLink(link, chat);
     else if (link) this.dialogs.toast(`${url} leads to a chat that is not in this sandbox.`);
     else if (isSafe(url)) window.open(url, "_blank", "noopener,noreferrer");
   }
 
-  followBotLink(link) {
-    if (link.kind === "app") this.app.open({ source: "direct", start_param: link.param });
-    else if (link.kind === "start") this.send(`/start ${link.param}`.trim());
+  async shareLink(text) {
+    const chat = await this.chooseChat("Share with");
+    if (!chat) return;
+    this.show(chat);
+    chat.composer.fill(text);
+  }
+
+  followBotLink(link, chat) {
+    if (link.kind === "app") {
+      const from = chat.id ? { chat_id: chat.id, chatTitle: chat.title } : {};
+      this.app.open({ source: "direct", start_param: link.param, ...from });
+    } else if (link.kind === "start") this.start(link.param);
+    else this.show(this.private);
   }
 }
