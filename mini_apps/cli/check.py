@@ -11,7 +11,10 @@ from mini_apps.cli.redis import CONNECT_SECONDS, opened
 from mini_apps.cli.telegram import Telegram
 from mini_apps.cli.telling import Findings
 from mini_apps.loading import import_class
+from shared.deployment import apps_of, conflict, database_of
+from shared.fitness import keeps_nothing
 from shared.lifecycle import StartError
+from shared.nodes import Node, live_nodes
 from shared.settings import AppSettings, Settings, SettingsError, load
 
 
@@ -58,6 +61,11 @@ async def _redis(settings: Settings, findings: Findings) -> None:
     try:
         async with opened(settings.redis) as broker:
             findings.good(f"Redis: {broker.address} answers and fits")
+            if any(map(keeps_nothing, broker.infos)):
+                findings.odd("Redis: it writes no append-only file, so a restart of it loses what waits there")
+            us = Node("", "gateway", "", apps=apps_of(settings), database=database_of(settings))
+            if (clash := conflict(us, await live_nodes(broker))) is not None:
+                findings.wrong(f"redis.prefix {settings.redis.prefix!r}: {clash}")
     except Problem as problem:
         findings.wrong(f"Redis: {problem}")
 

@@ -2,13 +2,26 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from mini_apps.cli import packages, tied
+from mini_apps.cli import inspect_commands, lane_commands, packages, tied
+from mini_apps.cli.broadcast_commands import broadcast
+from mini_apps.cli.options import (
+    AppName,
+    AsJson,
+    DevPort,
+    Host,
+    OfDev,
+    Port,
+    Reload,
+    Shared,
+    UserId,
+    of_dev,
+    settings_file,
+)
 
 app = typer.Typer(
     help="A Telegram Mini App's backend: gateway, bot worker and WebSocket nodes over Redis.",
@@ -22,20 +35,12 @@ users = typer.Typer(help="See, ban and promote an app's users.", no_args_is_help
 webhook = typer.Typer(help="See, set or delete an app's webhook.", no_args_is_help=True)
 app.add_typer(users, name="users")
 app.add_typer(webhook, name="webhook")
-
-AppName = Annotated[str, typer.Option("--app", help="The app's name; needed when there are several.")]
-UserId = Annotated[int, typer.Argument(help="The user's Telegram id.", metavar="TELEGRAM_ID")]
-Host = Annotated[str, typer.Option(help="Address to listen on; overrides the settings.")]
-Port = Annotated[int | None, typer.Option(help="Port to listen on, 0 for any free one; overrides the settings.")]
-DevPort = Annotated[int, typer.Option("--port", help="The port of the `dev` to look for when no settings are named.")]
-OfDev = Annotated[int | None, typer.Option("--port", help="Those of the `dev` on this port, not of the settings here.")]
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What every command gets: the settings file named on the command line, if one was."""
-
-    settings: Path | None
+app.add_typer(lane_commands.dead, name="dead")
+app.add_typer(lane_commands.lanes, name="lanes")
+app.add_typer(broadcast, name="broadcast")
+app.add_typer(inspect_commands.inspect, name="inspect")
+app.command("top")(inspect_commands.top)
+app.command("tail")(inspect_commands.tail)
 
 
 @app.callback()
@@ -60,9 +65,7 @@ def dev(
     app: Annotated[str | None, typer.Argument(help="module:Class; none: the apps in the settings.")] = None,
     port: Annotated[int, typer.Option(help="First of six ports in a row; 0 looks for free ones.")] = 8080,
     redis: Annotated[str | None, typer.Option(help="A Redis or Valkey to use instead of the embedded one.")] = None,
-    reload: Annotated[
-        bool, typer.Option("--reload", help="Restart when the app's files or the settings change.")
-    ] = False,
+    reload: Reload = False,
     no_sandbox: Annotated[
         bool, typer.Option("--no-sandbox", help="Use real Telegram with the real bot tokens.")
     ] = False,
@@ -71,7 +74,7 @@ def dev(
     """Run everything here, with a local Telegram."""
     from mini_apps.cli.dev.command import Request, dev
 
-    request = Request(app, port, redis, reload, not no_sandbox, verbose, _settings(context))
+    request = Request(app, port, redis, reload, not no_sandbox, verbose, settings_file(context))
     raise typer.Exit(dev(request))
 
 
@@ -84,8 +87,10 @@ def gateway(context: typer.Context, host: Host = "", port: Port = None) -> None:
 
 
 @app.command()
-def bot(context: typer.Context, host: Host = "", port: Port = None) -> None:
+def bot(context: typer.Context, host: Host = "", port: Port = None, reload: Reload = False) -> None:
     """Run a bot worker: Telegram's updates to the bot's hooks."""
+    if reload:
+        _reload(context, "bot", host, port)
     from bot_worker.__main__ import main
 
     _serve(context, main, host, port)
@@ -97,11 +102,15 @@ def ws(
     host: Host = "",
     port: Port = None,
     node_id: Annotated[str, typer.Option(help="Name of the node; overrides the settings.")] = "",
+    reload: Reload = False,
 ) -> None:
     """Run a WebSocket node."""
+    named = ("--node-id", node_id) if node_id else ()
+    if reload:
+        _reload(context, "ws", host, port, *named)
     from ws_server.__main__ import main
 
-    _serve(context, main, host, port, *(("--node-id", node_id) if node_id else ()))
+    _serve(context, main, host, port, *named)
 
 
 @app.command(
@@ -131,7 +140,15 @@ def check(context: typer.Context) -> None:
     """
     from mini_apps.cli.check import check
 
-    raise typer.Exit(check(_settings(context)))
+    raise typer.Exit(check(settings_file(context)))
+
+
+@app.command()
+def bots(context: typer.Context, as_json: AsJson = False, port: OfDev = None) -> None:
+    """Show how each app's bot is doing, and why."""
+    from mini_apps.cli import bots as command
+
+    command.show(of_dev(context, port), as_json=as_json)
 
 
 @app.command()
@@ -151,7 +168,7 @@ def client(
     """
     from mini_apps.cli.terminal import Login, talk
 
-    raise typer.Exit(talk(_settings(context), port, Login(app, url, user, name, init_data, wait)))
+    raise typer.Exit(talk(settings_file(context), port, Login(app, url, user, name, init_data, wait)))
 
 
 @app.command("init-data")
@@ -170,7 +187,7 @@ def init_data(
     """
     from mini_apps.cli.launch import launch_string
 
-    print(launch_string(_settings(context), port, app, user, name, start_param, as_url=url))
+    print(launch_string(settings_file(context), port, app, user, name, start_param, as_url=url))
 
 
 @app.command()
@@ -192,7 +209,7 @@ def settings(
     """Print the effective settings, secrets hidden."""
     from mini_apps.cli.show_settings import show
 
-    print(show(_settings(context), as_json=as_json))
+    print(show(settings_file(context), as_json=as_json))
 
 
 @app.command()
@@ -208,7 +225,7 @@ def users_list(context: typer.Context, app: AppName = "", port: OfDev = None) ->
     """List who has logged in, who is an admin and who is banned."""
     from mini_apps.cli import users as command
 
-    command.run(_of_dev(context, port), app, command.show)
+    command.run(of_dev(context, port), app, command.show)
 
 
 @users.command("admin")
@@ -222,7 +239,7 @@ def users_admin(
     """Make a user an admin, at once on every node."""
     from mini_apps.cli import users as command
 
-    command.run(_of_dev(context, port), app, command.setting_admin(user, is_admin=not off))
+    command.run(of_dev(context, port), app, command.setting_admin(user, is_admin=not off))
 
 
 @users.command("ban")
@@ -230,7 +247,7 @@ def users_ban(context: typer.Context, user: UserId, app: AppName = "", port: OfD
     """Ban a user and close their connections on every node."""
     from mini_apps.cli import users as command
 
-    command.run(_of_dev(context, port), app, command.banning(user, banned=True))
+    command.run(of_dev(context, port), app, command.banning(user, banned=True))
 
 
 @users.command("unban")
@@ -238,7 +255,15 @@ def users_unban(context: typer.Context, user: UserId, app: AppName = "", port: O
     """Let a banned user in again."""
     from mini_apps.cli import users as command
 
-    command.run(_of_dev(context, port), app, command.banning(user, banned=False))
+    command.run(of_dev(context, port), app, command.banning(user, banned=False))
+
+
+@users.command("revoke")
+def users_revoke(context: typer.Context, user: UserId, app: AppName = "", port: OfDev = None) -> None:
+    """End all sessions of a user: a lost phone, a leaked token. Their pages log in again with init data; no ban."""
+    from mini_apps.cli import users as command
+
+    command.run(of_dev(context, port), app, command.revoking(user))
 
 
 @users.command("disconnect")
@@ -253,7 +278,7 @@ def users_disconnect(
     """Close a user's connections on every node; their pages come back by themselves."""
     from mini_apps.cli import users as command
 
-    command.run(_of_dev(context, port), app, command.disconnecting(user, code, reason))
+    command.run(of_dev(context, port), app, command.disconnecting(user, code, reason))
 
 
 @webhook.command("info")
@@ -261,7 +286,7 @@ def webhook_info(context: typer.Context, app: AppName = "") -> None:
     """Show what Telegram knows of the webhook."""
     from mini_apps.cli import webhook as command
 
-    command.run(_settings(context), app, command.info)
+    command.run(settings_file(context), app, command.info)
 
 
 @webhook.command("set")
@@ -273,7 +298,7 @@ def webhook_set(
     """Tell Telegram to send the bot's updates to the gateway's public-url."""
     from mini_apps.cli import webhook as command
 
-    command.run(_settings(context), app, command.setting(drop_pending=drop_pending))
+    command.run(settings_file(context), app, command.setting(drop_pending=drop_pending))
 
 
 @webhook.command("delete")
@@ -285,30 +310,25 @@ def webhook_delete(
     """Tell Telegram to keep the bot's updates for polling."""
     from mini_apps.cli import webhook as command
 
-    command.run(_settings(context), app, command.deleting(drop_pending=drop_pending))
-
-
-def _settings(context: typer.Context) -> Path | None:
-    found: Shared = context.find_object(Shared) or Shared(None)
-    return found.settings
-
-
-def _of_dev(context: typer.Context, port: int | None) -> Path | None:
-    """Name the settings of a running `dev` if its port was given; its author's modules count too then."""
-    if port is None:
-        return _settings(context)
-    from mini_apps.cli.choose import of_dev
-
-    found = of_dev(port)
-    packages.look_in(packages.author_folder(found))
-    return found
+    command.run(settings_file(context), app, command.deleting(drop_pending=drop_pending))
 
 
 def _serve(
     context: typer.Context, main: Callable[[Sequence[str]], int], host: str, port: int | None, *more: str
 ) -> None:
     """Hand on the options that were given to a service's own command line."""
-    file = _settings(context)
+    raise typer.Exit(main([*_options(context, host, port), *more]))
+
+
+def _reload(context: typer.Context, command: str, host: str, port: int | None, *more: str) -> None:
+    """Run the same command as a child that starts anew when the author saved a file."""
+    from mini_apps.cli import reloading
+
+    file = settings_file(context)
+    raise typer.Exit(reloading.run([command, *_options(context, host, port), *more], file))
+
+
+def _options(context: typer.Context, host: str, port: int | None) -> list[str]:
+    file = settings_file(context)
     arguments = [*(("--settings", str(file)) if file else ()), *(("--host", host) if host else ())]
-    arguments += ["--port", str(port)] if port is not None else []
-    raise typer.Exit(main([*arguments, *more]))
+    return arguments + (["--port", str(port)] if port is not None else [])

@@ -99,6 +99,16 @@ def banning(user: int, *, banned: bool) -> Action:
     return action
 
 
+def revoking(user: int) -> Action:
+    """Make the action that ends all sessions of a user."""
+
+    async def action(app: App, _database: Database) -> None:
+        await app.revoke(user)
+        print(f"{user} has no session at {app.name} any more, and logs in with init data again")
+
+    return action
+
+
 def disconnecting(user: int, code: int, reason: str) -> Action:
     """Make the action that closes a user's connections.
 

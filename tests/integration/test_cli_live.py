@@ -45,6 +45,10 @@ async def test_an_admin_at_the_command_line_reaches_every_node(cluster: Cluster,
             assert await _users(cluster, tmp_path, "ban", "7") == "7 is banned from chat\n"
             assert await again.receive("disconnect") == {"type": "disconnect", "code": 4501, "reason": "banned"}
         assert await _users(cluster, tmp_path, "unban", "7") == "7 is let in to chat\n"
+        async with one.user(7) as lost:
+            told = await _users(cluster, tmp_path, "revoke", "7")
+            assert told == "7 has no session at chat any more, and logs in with init data again\n"
+            assert await lost.closed() == 4006
         async with one.user(7):
             pass
         await other.send(type="echo", value="undisturbed", id=1)

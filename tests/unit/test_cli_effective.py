@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from mini_apps.cli.dev.command import Request, read_settings
 from mini_apps.cli.dev.effective import Wish, effective, replaces_real_tokens, sandbox_config
 from mini_apps.cli.dev.ports import Ports
-from mini_apps.cli.dev.target import Target, app_name
+from mini_apps.cli.dev.target import Target, app_name, find_target
 from mini_apps.cli.problem import Problem
 from shared.settings import Settings, load
 
@@ -159,3 +160,22 @@ def test_no_app_is_a_clear_line(tmp_path: Path) -> None:
 )
 def test_names(class_path: str, name: str) -> None:
     assert app_name(class_path) == name
+
+
+def test_without_a_file_the_environment_holds_for_the_class_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = Request("examples.counter.app:Counter", 0, None, reload=False, sandbox=True, verbose=False, settings=None)
+    wish = Wish(PORTS, target=find_target("examples.counter.app:Counter"))
+    bare = effective(read_settings(words), wish)
+    assert list(bare["apps"]) == ["counter"]
+    assert bare["apps"]["counter"]["pages"].endswith("/examples/counter/pages")
+    assert bare["apps"]["counter"]["admins"] == [1001], "Ada, where nobody is named"
+    assert bare["gateway"]["media"] == "media", "beside the children's settings, and gone with them"
+    monkeypatch.setenv("MINI_APPS__DATABASE__URL", "postgresql+asyncpg://db/events")
+    monkeypatch.setenv("MINI_APPS__APPS__COUNTER__ADMINS", "7")
+    found = effective(read_settings(words), wish)
+    assert found["database"]["url"] == "postgresql+asyncpg://db/events"
+    assert found["apps"]["counter"]["admins"] == [7]
+    assert found["apps"]["counter"]["pages"] == bare["apps"]["counter"]["pages"]

@@ -32,6 +32,12 @@ def test_what_the_app_logs_is_shown() -> None:
     assert line.endswith(' clicked clicks=3 who="Ada L"')
 
 
+def test_the_correlation_id_is_shown() -> None:
+    line = render("ws-1", entry(logger="counter", event="clicked", trace="update-17"), STYLE)
+    assert line is not None
+    assert line.endswith(" clicked trace=update-17")
+
+
 def test_verbose_shows_all() -> None:
     assert render("ws-1", entry(), Style(verbose=True)) is not None
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,8 @@ from mini_apps.cli.dev.watcher import FileWatcher
 from mini_apps.cli.packages import CODE_LINK, author_folder, settings_file
 from mini_apps.cli.problem import EXIT_USAGE, Problem
 from mini_apps.cli.redis import opened
+from shared.redis_url import REDIS_EXAMPLE
 from shared.settings import RedisSettings, Settings, load
-from shared.settings.types import REDIS_EXAMPLE
 
 NEED_SETTINGS = ("gateway", "bot", "ws-1", "ws-2")
 
@@ -55,7 +56,7 @@ def dev(request: Request) -> int:
         Problem: it cannot start like this.
         SettingsError: the settings have mistakes.
     """
-    settings = _settings(request)
+    settings = read_settings(request)
     if request.redis_url is not None:
         asyncio.run(_look_at_redis(settings, request.redis_url))
     wish = Wish(
@@ -79,11 +80,14 @@ def dev(request: Request) -> int:
         folders.remove(private)
 
 
-def _settings(request: Request) -> Settings:
-    """Read the settings; with an app named on the command line there need not be any."""
-    if request.app is not None and request.settings is None and not settings_file(None).exists():
-        return Settings()
-    return load(request.settings)
+def read_settings(request: Request) -> Settings:
+    """Read the settings; for an app named on the command line the environment alone will do, or nothing."""
+    if request.app is None or request.settings is not None or settings_file(None).exists():
+        return load(request.settings)
+    target = find_target(request.app)
+    own = {"CLASS": target.class_path, "PAGES": str(target.pages or "")}
+    named = {f"MINI_APPS__APPS__{target.name.upper()}__{key}": value for key, value in own.items()}
+    return load(None, {**os.environ, **named})
 
 
 async def _look_at_redis(settings: Settings, url: str) -> None:
@@ -110,7 +114,7 @@ def _remake(request: Request, plan: Plan) -> Collection[str]:
     """Write the children's settings again and name the children that need them."""
     sandbox = plan.folder / SANDBOX
     before = sandbox.read_text() if plan.wish.sandbox else ""
-    _write(plan.folder, effective(_settings(request), plan.wish), plan.wish)
+    _write(plan.folder, effective(read_settings(request), plan.wish), plan.wish)
     same = not plan.wish.sandbox or sandbox.read_text() == before
     return NEED_SETTINGS if same else (*NEED_SETTINGS, "sandbox")
 

@@ -18,6 +18,7 @@ Plain = dict[str, Any]
 SQLITE = "sqlite+aiosqlite:///"
 SANDBOX_TOKEN = re.compile(r"[0-9]+:sandbox-[A-Za-z0-9_-]+")
 FIRST_BOT = 42
+FIRST_PERSON = 1001  # Ada, on the first phone
 LOCAL_TELEGRAM: Plain = {"test-environment": False, "ingest": "polling", "proxy": ""}
 DRAIN_SECONDS = 3
 
@@ -66,7 +67,7 @@ def effective(settings: Settings, wish: Wish) -> Plain:
     found["gateway"] |= {
         "host": HOST,
         "port": wish.ports.gateway,
-        "media": str(settings.resolve(settings.gateway.media)),
+        "media": _media(settings),
     }
     found["ws"] |= {"host": HOST, "port": wish.ports.ws_1, "node-id": "", "drain-seconds": DRAIN_SECONDS}
     found["bot"] |= {"host": HOST, "port": wish.ports.bot}
@@ -84,7 +85,8 @@ def sandbox_config(found: Plain, wish: Wish) -> Plain:
         {"name": name, "token": app["bot-token"], "url": app["url"], "short_name": app.get("short-name") or name}
         for name, app in found["apps"].items()
     ]
-    return {"host": HOST, "port": wish.ports.sandbox, "bots": bots}
+    bus = {"url": found["redis"]["url"], "prefix": found["redis"]["prefix"]}
+    return {"host": HOST, "port": wish.ports.sandbox, "bots": bots, "bus": bus}
 
 
 def replaces_real_tokens(settings: Settings) -> bool:
@@ -121,6 +123,13 @@ def _database_url(settings: Settings) -> str:
     return SQLITE + str(settings.resolve(name))
 
 
+def _media(settings: Settings) -> str:
+    """Put pictures beside the database: without settings of the author's own, into the private folder."""
+    media = settings.gateway.media
+    ours = media and not settings.files and "media" not in settings.gateway.model_fields_set
+    return media if ours or not media else str(settings.resolve(media))
+
+
 def _apps(settings: Settings, wish: Wish) -> Plain:
     chosen = _chosen(settings, wish.target)
     if not chosen:
@@ -130,7 +139,7 @@ def _apps(settings: Settings, wish: Wish) -> Plain:
     for name, app in chosen.items():
         apps[name] = _app(settings, app)
         if wish.sandbox:
-            apps[name] |= _local(name, tokens[name], wish)
+            apps[name] |= {**_local(name, tokens[name], wish), "admins": app.admins or [FIRST_PERSON]}
         elif app.bot_token is None:
             raise Problem(f"without the sandbox the app {name} needs its bot-token in the settings", EXIT_USAGE)
     return apps
