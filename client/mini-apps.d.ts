@@ -25,6 +25,15 @@ export interface User {
   is_admin: boolean;
 }
 
+/** How messages travel, if not as JSON; `msgpack` of `msgpack.js` is one. */
+export interface Codec {
+  /** The WebSocket subprotocol that tells the server. */
+  protocol?: string;
+  encode(message: Message): string | ArrayBufferView;
+  /** Throws for what is no message. */
+  decode(data: any): Message;
+}
+
 export interface Options {
   /** The app's name; by default what the settings say. */
   app?: string;
@@ -36,6 +45,8 @@ export interface Options {
   settings?: string | URL;
   /** How many messages may wait for a connection (default 64); at the bound the newest is refused. 0: none wait. */
   queue?: number;
+  /** How messages travel, by default as JSON. */
+  codec?: Codec;
 }
 
 /** Messages of the protocol a page may listen to, beside those of its app. */
@@ -66,23 +77,38 @@ export class MeshError extends Error {
 }
 
 export class Mesh implements AsyncIterable<Message> {
-  private constructor();
+  /** Begins to connect; `connect(options)` is the same as a promise. */
+  constructor(options?: Options);
 
   readonly state: State;
+  /** Why it stands there; another object after each change of state. */
+  readonly why: Why;
   /** The app's name, once known. */
   readonly app: string | undefined;
   /** The name of the WebSocket node this page is or was last on. */
   readonly node: string | null;
   /** The logged-in user; `null` before the first welcome. */
   readonly user: User | null;
+  /** As given to `connect`, and what was found out since. */
+  readonly options: Options;
+  /**
+   * The session token of the last login, with which `media.js` proves to the gateway who this is. Whoever has it is this
+   * user until it expires: it belongs into no address and no log.
+   */
+  readonly session: string | undefined;
   /** How many messages wait for the connection. */
   readonly queued: number;
   /** Settles with the first login, or with the refusal (or `close()`) that came instead. */
   readonly ready: Promise<User>;
 
-  /** Calls `listener` for every message of a type; returns how to stop that. */
-  on<T extends keyof Events>(type: T, listener: (message: Events[T]) => void): () => void;
-  on(type: string, listener: (message: Message) => void): () => void;
+  /**
+   * Calls `listener` for every message of a type, or of all for `*`; returns how to stop that.
+   *
+   * A message with an `ack` is acknowledged once the listeners are done, if one of them took it: it did not throw, its
+   * promise did not reject, it did not return false ("not mine").
+   */
+  on<T extends keyof Events>(type: T, listener: (message: Events[T]) => unknown): () => void;
+  on(type: string, listener: (message: Message) => unknown): () => void;
 
   /** Calls `watcher` now and at every change of state; returns how to stop that. */
   onState(watcher: (state: State, why: Why) => void): () => void;

@@ -1,17 +1,19 @@
-// The browser client of Mini Apps (MIT). mini-apps.d.ts tells types and meaning of every member.
+// The browser client of Mini Apps; mini-apps.d.ts tells what each member means.
 
-import { browser } from "./browser.js";
-import { Backoff, Heartbeat, isFinal, Positions } from "./policy.js";
+import { browser, findNode } from "./browser.js";
+import { Backoff, isFinal, Positions } from "./policy.js";
 
 const OPENING = 20_000; // ms for a node to say "connect", and again for the answer to a login
 const STABLE = 5000; // a login that held so long starts the backoff anew
-const WAKING = 5000; // for a link to show life after the page slept
+const WAKING = 5000; // for a link to answer after the page slept
+const LATE = 1000; // where timers slept, they run before the messages that wait
 const LAG = 1024; // messages a `for await` loop may be behind
 const UNSENT = 1 << 20; // bytes a stuck link may hold
 const REFUSED = 4500;
 const TOO_MANY = 4003;
 const NEVER = "The message was never sent";
 const FULL = "queue-full";
+const STATE = Symbol("state");
 
 export class MeshError extends Error {
   constructor(message, code, reason) {
@@ -24,21 +26,21 @@ export const connect = async (options) => new Mesh(options);
 
 export class Mesh {
   state = "connecting";
+  why = {};
   node = null;
   user = null;
 
   #options;
   #host;
-  #settings;
   #socket;
-  #loggedIn = 0; // since when
+  #loggedIn;
   #session;
-  #usedSession;
   #told;
-  #turn = 0; // a newer try makes an older one stop
+  #turn = 0; // a newer try ends an older one
   #timer;
-  #beat;
-  #heartbeat;
+  #silence;
+  #ping; // ms of silence before the link is asked for a sign of life; 0: never
+  #timeout;
   #unwatch;
   #backoff = new Backoff();
   #queue = [];
@@ -46,18 +48,27 @@ export class Mesh {
   #requests = new Map();
   #ids = 0;
   #listeners = new Map();
-  #watchers = new Set();
-  #readers = new Set();
   #settleReady;
 
   constructor(options = {}, host = browser) {
-    this.#options = options;
+    this.#options = { codec: { encode: JSON.stringify, decode: JSON.parse }, queue: 64, ...options };
     this.#host = host;
-    this.app = options.app;
     this.ready = new Promise((...settle) => (this.#settleReady = settle));
-    this.ready.catch(() => {}); // a page that listens instead sees no "unhandled rejection"
+    this.ready.catch(() => {}); // a page may listen instead
     this.#unwatch = host.onWake(() => this.#wake());
     this.#connect();
+  }
+
+  get app() {
+    return this.#options.app;
+  }
+
+  get options() {
+    return this.#options;
+  }
+
+  get session() {
+    return this.#session;
   }
 
   get queued() {
@@ -71,27 +82,31 @@ export class Mesh {
   }
 
   onState(watcher) {
-    this.#watchers.add(watcher);
-    this.#call(watcher, this.state, {});
-    return () => this.#watchers.delete(watcher);
+    this.#call(watcher, this.state, this.why);
+    return this.on(STATE, watcher);
   }
 
   async *[Symbol.asyncIterator]() {
-    const reader = { messages: [], wake() {} };
-    this.#readers.add(reader);
+    let messages = [];
+    let wake;
+    const take = (message) => {
+      if (messages.push(message) > LAG) messages = [{ type: "resync", reason: "slow reader" }, message];
+      wake?.();
+    };
+    const stops = [this.on("*", take), this.onState(() => wake?.())];
     try {
       for (;;) {
-        while (reader.messages.length) yield reader.messages.shift();
+        while (messages.length) yield messages.shift();
         if (this.state === "closed") return;
-        await new Promise((wake) => (reader.wake = wake));
+        await new Promise((resolve) => (wake = resolve));
       }
     } finally {
-      this.#readers.delete(reader);
+      stops.forEach((stop) => stop());
     }
   }
 
   send(message) {
-    return !this.#transmit(encode(message));
+    return !this.#transmit({ body: this.#encode(message) });
   }
 
   request(message, { timeout = 15_000 } = {}) {
@@ -118,26 +133,28 @@ export class Mesh {
 
   #ask(message, timeout, repeatable) {
     const id = "r" + ++this.#ids;
-    const body = encode({ ...message, id });
+    const request = { id, repeatable, body: this.#encode({ ...message, id }) };
     return new Promise((resolve, reject) => {
       const late = () => this.#fail(id, `No answer to "${message.type}" within ${timeout} ms`, "timeout");
-      this.#requests.set(id, { resolve, reject, body, repeatable, timer: timeout && this.#host.after(timeout, late) });
-      const refusal = this.#transmit(body, id);
+      Object.assign(request, { resolve, reject, timer: timeout && this.#host.after(timeout, late) });
+      this.#requests.set(id, request);
+      const refusal = this.#transmit(request);
       if (refusal) this.#fail(id, NEVER, refusal);
     });
   }
 
-  /** Sends or queues; returns why neither was possible. */
-  #transmit(body, id) {
+  /** Sends or queues; returns why neither was possible. The newest is refused: what is sent has no holes. */
+  #transmit(entry) {
     if (this.state === "closed") return "closed";
-    if (this.#loggedIn && this.#socket.readyState < 2) {
-      if (this.#socket.bufferedAmount > UNSENT) return FULL;
-      this.#socket.send(body);
-      if (id) this.#requests.get(id).sent = true;
-    } else {
-      if (this.queued >= (this.#options.queue ?? 64)) return FULL; // the newest goes, so what is sent has no holes
-      this.#queue.push({ body, id });
-    }
+    const open = this.#loggedIn && this.#socket.readyState < 2;
+    if (open ? this.#socket.bufferedAmount > UNSENT : this.queued >= this.#options.queue) return FULL;
+    if (open) this.#put(entry);
+    else this.#queue.push(entry);
+  }
+
+  #put(entry) {
+    this.#socket.send(entry.body);
+    entry.sent = true;
   }
 
   #settle(id) {
@@ -152,13 +169,13 @@ export class Mesh {
     this.#settle(id)?.reject(new MeshError(text, code));
   }
 
-  /** Ends what has no answer yet: nobody knows whether the server took it. Subscribing again is safe. */
+  /** Nobody knows whether the server did what has no answer. Only subscribing again is safe. */
   #loseRequests() {
     for (const [id, request] of this.#requests) {
       if (!request.sent) continue;
       request.sent = false;
       if (!request.repeatable) this.#fail(id, "The connection ended before the answer", "unknown");
-      else if (this.#transmit(request.body, id)) this.#fail(id, NEVER, FULL);
+      else if (this.#transmit(request)) this.#fail(id, NEVER, FULL);
     }
   }
 
@@ -174,103 +191,90 @@ export class Mesh {
     this.#patience();
     this.#setState("connecting");
     try {
-      const url = await this.#address();
+      const url = await findNode(this.#options, this.#host);
       if (turn === this.#turn) this.#open(url);
     } catch (error) {
       if (turn === this.#turn) this.#lose(undefined, error.message, error.retryAfter);
     }
   }
 
-  /** Asks the gateway for a node, anew each time, so that the clients of a dead node go elsewhere. */
-  async #address() {
-    const { url, settings = "./settings.json" } = this.#options;
-    if (url) return url;
-    const base = new URL(settings, this.#host.base());
-    const { app, negotiate, socket } = (this.#settings ??= await this.#fetch(base));
-    this.app ??= app;
-    if (!this.app) throw new Error("the settings name no app; give connect({ app })");
-    if (!negotiate) return socket;
-    const question = new URL(negotiate, base);
-    question.searchParams.set("app", this.app);
-    try {
-      return (await this.#fetch(question)).url;
-    } catch (error) {
-      if (error.status || !socket) throw error;
-      return socket; // the gateway is down, which is no reason for a node to be
-    }
-  }
-
-  async #fetch(url) {
-    const response = await this.#host.fetch(url.href);
-    if (response.ok) return response.json();
-    const { status } = response;
-    const { error, retry_after: retryAfter } = await response.json().catch(() => ({}));
-    throw Object.assign(new Error(error ?? `${url.pathname} answered ${status}`), { status, retryAfter });
-  }
-
   #open(url) {
-    this.#socket = this.#host.open(url);
+    this.#socket = this.#host.open(url, this.#options.codec.protocol);
+    this.#socket.binaryType = "arraybuffer";
     this.#socket.onmessage = ({ data }) => this.#receive(data);
     this.#socket.onclose = ({ code, reason }) => this.#lose(code, reason);
   }
 
-  #patience() {
+  #patience(ms = OPENING) {
     this.#host.cancel(this.#timer);
-    this.#timer = this.#host.after(OPENING, () => this.#lose(1006, "no answer"));
+    this.#timer = this.#host.after(ms, () => this.#lose(1006, "no answer"));
   }
 
   // What the server says
 
-  #receive(text) {
+  #receive(data) {
     let message;
     try {
-      message = JSON.parse(text);
-    } catch {} // not ours, as a proxy's greeting
+      message = this.#options.codec.decode(data);
+    } catch {} // not ours
     if (!message?.type) return;
-    this.#heartbeat?.heard(this.#host.now());
-    if (message.ack) this.#socket.send(encode({ type: "ack", ack: message.ack }));
-    this.#positions.note(message);
+    this.#hark();
+    if (!this.#positions.note(message)) return;
     const { type, id, code, reason } = message;
     if (type === "connect") this.#login(message);
     else if (type === "welcome") this.#welcome(message);
     else if (type === "disconnect" || type === "reconnect") this.#lose(code, reason, message.retry_after);
-    else if (type === "ping") this.#socket.send('{"type":"pong"}');
+    else if (type === "ping") this.#say({ type: "pong" });
     else if (type === "reply" && this.#requests.has(id)) this.#settle(id).resolve(message.data);
     else if (type === "error" && this.#requests.has(id)) this.#fail(id, message.msg, code);
     else if (type !== "pong") {
       if (type === "joined") this.#settle(id)?.resolve(message);
-      this.#emit(message);
+      this.#deliver(message);
     }
   }
 
+  /** Tells the page, then the server if it asked and somebody took it. */
+  async #deliver(message) {
+    const socket = this.#socket;
+    const taken = await Promise.all(this.#emit(message));
+    if (message.ack && taken.includes(true)) this.#say({ type: "ack", ack: message.ack }, socket);
+  }
+
+  #say(message, socket = this.#socket) {
+    socket.send(this.#encode(message));
+  }
+
   #login({ node, ping, timeout }) {
-    const now = this.#host.now();
-    const login = { type: "login", app: this.app, channels: this.#positions.forLogin() };
+    const proof = this.#session ? { session: this.#session } : { data: this.#host.initData() || this.#options.initData || "" };
     this.node = node;
-    this.#usedSession = this.#session?.expires * 1000 > now;
-    if (this.#usedSession) login.session = this.#session.token;
-    else login.data = this.#host.initData() || this.#options.initData || "";
-    this.#socket.send(encode(login));
+    this.#ping = ping * 1000;
+    this.#timeout = timeout * 1000;
+    this.#say({ type: "login", app: this.app, ...proof, channels: this.#positions.forLogin() });
     this.#patience();
-    if (!ping) return;
-    this.#heartbeat = new Heartbeat(ping * 1000, timeout * 1000, now);
-    this.#listen(this.#heartbeat.check(now));
+    this.#hark();
   }
 
-  #listen({ act, again }) {
-    if (act === "dead") return this.#lose(1006, "silent");
-    if (act === "ping") this.#socket.send('{"type":"ping"}');
-    this.#host.cancel(this.#beat);
-    this.#beat = this.#host.after(again, () => this.#listen(this.#heartbeat.check(this.#host.now())));
+  /** Waits for a sign of life, without a clock: people set clocks wrong. */
+  #hark() {
+    this.#host.cancel(this.#silence);
+    if (this.#ping) this.#silence = this.#host.after(this.#ping, () => this.#probe(this.#timeout));
   }
 
-  #welcome({ session: token, session_expires: expires, ...message }) {
+  #probe(timeout) {
+    const late = () => (this.#silence = this.#host.after(LATE, () => this.#lose(1006, "silent")));
+    this.#say({ type: "ping" });
+    this.#host.cancel(this.#silence);
+    this.#silence = this.#host.after(timeout - LATE, late);
+  }
+
+  #welcome({ session, ...message }) {
     const { telegram_id, name, is_admin } = message;
     this.user = { telegram_id, name, is_admin };
-    this.#session = { token, expires }; // stays here: pages log what they are given
+    this.#session = session; // not for the page, which may log it
+    this.#loggedIn = true;
     this.#host.cancel(this.#timer);
-    this.#loggedIn = this.#host.now();
-    for (const { body, id } of this.#queue.splice(0)) this.#transmit(body, id);
+    this.#timer = this.#host.after(STABLE, () => (this.#backoff = new Backoff()));
+    for (const entry of this.#queue.splice(0)) this.#put(entry);
     this.#setState("open");
     this.#settleReady[0](this.user);
     this.#emit(message);
@@ -280,24 +284,22 @@ export class Mesh {
   // The ways out
 
   #wake() {
+    if (this.state === "connecting") this.#patience(WAKING);
     if (this.state === "waiting" && !this.#told) this.#connect();
-    if (!this.#loggedIn || !this.#heartbeat) return;
-    this.#listen(this.#heartbeat.ask(this.#host.now(), Math.min(WAKING, this.#heartbeat.timeout)));
+    if (this.#loggedIn && this.#ping) this.#probe(Math.min(WAKING, this.#timeout));
   }
 
   #hangUp(code) {
     this.#turn++;
     this.#host.cancel(this.#timer);
-    this.#host.cancel(this.#beat);
-    if (this.#socket) this.#socket.onmessage = this.#socket.onclose = null; // a dead link's closing can take minutes
+    this.#host.cancel(this.#silence);
+    if (this.#socket) this.#socket.onmessage = this.#socket.onclose = null; // closing a dead link takes minutes
     this.#socket?.close(code);
-    this.#heartbeat = this.#socket = undefined;
-    this.#loggedIn = 0;
+    this.#socket = this.#loggedIn = undefined;
   }
 
   #lose(code, reason, retryAfter) {
-    const badSession = code === REFUSED && this.#usedSession && !this.#loggedIn;
-    if (this.#loggedIn && this.#host.now() - this.#loggedIn >= STABLE) this.#backoff = new Backoff();
+    const badSession = code === REFUSED && this.#session && !this.#loggedIn;
     this.#hangUp();
     this.#loseRequests();
     if (code === TOO_MANY) {
@@ -305,7 +307,7 @@ export class Mesh {
       this.#emit({ type: "error", code: "dropped", msg: "Too many messages: those that waited were dropped" });
     }
     if (badSession) {
-      this.#session = undefined; // revoked or too old; init data decides
+      this.#session = undefined; // init data decides
       this.#connect();
     } else if (isFinal(code)) {
       this.#end(new MeshError("The server refused: " + reason, code, reason));
@@ -324,36 +326,33 @@ export class Mesh {
     this.#loseRequests();
     this.#dropQueue("closed");
     this.#settleReady[1](error);
-    this.#readers.forEach((reader) => reader.wake());
   }
-
-  // Telling the page
 
   #setState(state, why = {}) {
     if (this.state === state) return;
-    this.state = state;
-    for (const watcher of [...this.#watchers]) this.#call(watcher, state, why);
+    Object.assign(this, { state, why });
+    this.#tell(STATE, state, why);
   }
 
   #emit(message) {
-    for (const reader of this.#readers) {
-      if (reader.messages.push(message) > LAG) reader.messages = [{ type: "resync", reason: "slow reader" }, message];
-      reader.wake();
-    }
-    for (const listener of [...(this.#listeners.get(message.type) ?? [])]) this.#call(listener, message);
+    return [...this.#tell(message.type, message), ...this.#tell("*", message)];
   }
 
-  /** Runs the page's code, whose mistakes are the page's: they are reported, and the connection lives on. */
-  #call(listener, ...values) {
+  #tell(type, ...values) {
+    return [...(this.#listeners.get(type) ?? [])].map((listener) => this.#call(listener, ...values));
+  }
+
+  /** Runs the page's code, whose mistakes must not end the connection; resolves to `true` where it took the values. */
+  async #call(listener, ...values) {
     try {
-      listener(...values);
+      return (await listener(...values)) !== false;
     } catch (error) {
       this.#host.report(error);
     }
   }
-}
 
-function encode(message) {
-  if (typeof message?.type === "string" && message.type) return JSON.stringify(message);
-  throw new TypeError("a message needs a `type`, a non-empty string");
+  #encode(message) {
+    if (typeof message?.type === "string" && message.type) return this.#options.codec.encode(message);
+    throw new TypeError("a message needs a `type`, a non-empty string");
+  }
 }

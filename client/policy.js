@@ -1,4 +1,4 @@
-// What the client decides, without socket, clock or timer. Times are milliseconds and come in as arguments.
+// What the client decides, without socket or timer. Times are milliseconds.
 
 /** Whether a close code means "do not come back". The range says it, so new codes need no new client. */
 export const isFinal = (code) => code >= 4500;
@@ -13,46 +13,18 @@ export class Backoff {
   }
 }
 
-/** Tells when a silent link needs a ping, and when it is dead: `ping + timeout` after the last word. */
-export class Heartbeat {
-  #last;
-  #due = 0; // when the answer to our ping must be here
-
-  constructor(ping, timeout, now) {
-    this.ping = ping;
-    this.timeout = timeout;
-    this.#last = now;
-  }
-
-  heard(now) {
-    this.#last = now;
-    this.#due = 0;
-  }
-
-  /** Returns what to do now (`wait`, `ping` or `dead`) and after how many ms to check again. */
-  check(now) {
-    const left = (this.#due || this.#last + this.ping) - now;
-    if (left > 0) return { act: "wait", again: left };
-    // A sleeping phone or hidden tab runs timers late: the answer may stand in line behind this very timer.
-    if (!this.#due || left < -2000) return this.ask(now, this.timeout);
-    return { act: "dead" };
-  }
-
-  ask(now, patience) {
-    this.#due = now + patience;
-    return { act: "ping", again: patience };
-  }
-}
-
 /** The channels this client is in, and how far it has read each: what the next login carries. */
 export class Positions {
   #channels = new Map();
 
+  /** Takes note of a message; returns whether it is news, and not what its channel has brought before. */
   note({ type, channel, offset, grant }) {
     const known = this.#channels.get(channel);
     if (type === "joined") this.#channels.set(channel, { offset, grant });
     else if (type === "left") this.#channels.delete(channel);
-    else if (known && offset !== undefined) known.offset = offset;
+    else if (offset <= known?.offset) return false;
+    else if (known && (offset || type === "resync")) known.offset = offset;
+    return true;
   }
 
   /** Takes the channels of a welcome; returns what the page must hear: channels it lost, messages it missed. */
@@ -63,8 +35,9 @@ export class Positions {
       if (!now) news.push({ type: "left", channel, reason: "refused" });
       else if (!now.recovered) news.push({ type: "resync", channel, reason: now.reason });
       position.offset = now?.offset ?? position.offset;
+      position.grant = now?.grant ?? position.grant;
+      if (!now) this.#channels.delete(channel);
     }
-    news.forEach((message) => this.note(message));
     return news;
   }
 

@@ -111,11 +111,74 @@ test("a loop that lags starts anew with a resync, also when it stops early it le
   assert.equal((await loop.return()).done, true);
 });
 
-test("a message that wants an ack gets one", async () => {
+test("a message that wants an ack gets one after its listeners ran, also those that take their time", async () => {
   const world = new World();
-  await world.online();
+  const mesh = await world.online();
+  let shown;
+  const heard = [];
+  mesh.on("your-turn", (message) => heard.push(message));
+  mesh.on("your-turn", () => new Promise((resolve) => (shown = resolve)));
   world.socket.says({ type: "your-turn", ack: "a1" });
+  await settled();
+  assert.deepEqual([heard, world.socket.of("ack")], [[{ type: "your-turn", ack: "a1" }], []]);
+  shown();
+  await settled();
   assert.deepEqual(world.socket.of("ack"), [{ type: "ack", ack: "a1" }]);
+});
+
+test("nothing is acknowledged that nobody here took: the server shall tell the user another way", async () => {
+  const world = new World();
+  const mesh = await world.online();
+  world.socket.says({ type: "your-turn", ack: "a1" });
+  mesh.on("your-turn", () => { throw new Error("the page's own mistake"); });
+  mesh.on("your-turn", async () => { throw new Error("the page's own mistake"); });
+  world.socket.says({ type: "your-turn", ack: "a2" });
+  await settled();
+  assert.deepEqual([world.socket.of("ack"), world.reported.length], [[], 2]);
+  mesh.on("*", ({ channel }) => channel === "game:42"); // false: not mine
+  world.socket.says({ type: "chat", ack: "a0" });
+  await settled();
+  assert.deepEqual(world.socket.of("ack"), []);
+  mesh.on("*", () => {});
+  world.socket.says({ type: "your-turn", ack: "a3" });
+  await settled();
+  assert.deepEqual(world.socket.of("ack"), [{ type: "ack", ack: "a3" }]);
+});
+
+test("an ack goes where the message came from, or nowhere", async () => {
+  const world = new World();
+  const mesh = await world.online();
+  let shown;
+  mesh.on("your-turn", () => new Promise((resolve) => (shown = resolve)));
+  world.socket.says({ type: "your-turn", ack: "a1" });
+  world.socket.ends(1006);
+  await world.pass(600);
+  await world.welcome();
+  shown();
+  await settled();
+  assert.deepEqual(world.socket.of("ack"), []);
+});
+
+test("`*` hears everything the page is told, after those who named the type", async () => {
+  const world = new World();
+  const mesh = await world.start();
+  const heard = [];
+  mesh.on("*", ({ type }) => heard.push("* " + type));
+  mesh.on("move", ({ type }) => heard.push(type));
+  await world.welcome();
+  world.socket.says({ type: "move" });
+  world.socket.says({ type: "pong" });
+  assert.deepEqual(heard, ["* welcome", "move", "* move"]);
+});
+
+test("what a channel brings twice is heard once", async () => {
+  const world = new World();
+  const mesh = await world.online();
+  const heard = [];
+  mesh.on("move", ({ offset }) => heard.push(offset));
+  world.socket.says({ type: "joined", channel: "game:42", offset: 10, grant: "g" });
+  for (const offset of [10, 11, 11, 12]) world.socket.says({ type: "move", channel: "game:42", offset });
+  assert.deepEqual(heard, [11, 12]);
 });
 
 test("a request gets its reply, or the server's error with its code", async () => {
@@ -220,14 +283,16 @@ test("a lost connection comes back with the session, at a node the gateway names
   assert.deepEqual(states(mesh), ["connecting", "open", "waiting", "connecting", "open"]);
 });
 
-test("a session past its time is not tried", async () => {
+test("a session is old when the server says so: no clock of the phone is asked", async (t) => {
+  t.mock.method(Date, "now", () => assert.fail("a clock was read"));
+  t.mock.method(performance, "now", () => assert.fail("a clock was read"));
   const world = new World();
-  await world.online();
-  world.time += 3_600_000;
+  await world.online({}, { session_expires: 1 });
   world.socket.ends(1006);
   await world.pass(1100);
   await world.welcome();
-  assert.equal(world.socket.sent[0].data, "init-data");
+  assert.deepEqual(world.socket.sent[0], { type: "login", app: "counter", session: "token-1" });
+  await world.pass(100_000);
 });
 
 test("a refused session falls back to init data, whose refusal is for good", async () => {
@@ -376,6 +441,16 @@ test("a page that wakes up asks its link whether it still lives, and does not wa
   assert.equal(mesh.state, "waiting");
 });
 
+test("a page that wakes up on its way to a node gives that way 5 seconds more, not 20", async () => {
+  const world = new World();
+  const mesh = await world.start();
+  world.wake();
+  await world.pass(4999);
+  assert.equal(mesh.state, "connecting");
+  await world.pass(1);
+  assert.deepEqual([mesh.state, world.sockets.length, world.socket.closedWith], ["waiting", 1, 1005]);
+});
+
 test("a silent link is pinged, then given up; the server's pings are answered", async () => {
   const world = new World();
   const mesh = await world.online();
@@ -385,7 +460,7 @@ test("a silent link is pinged, then given up; the server's pings are answered", 
   assert.equal(world.socket.of("ping").length, 0);
   await world.pass(1);
   assert.equal(world.socket.of("ping").length, 1);
-  await world.pass(9_999);
+  await world.pass(9_999); // the last of the ten seconds is for answers that stand in line behind a late timer
   assert.equal(mesh.state, "open");
   const link = world.socket;
   await world.pass(1);
@@ -394,6 +469,16 @@ test("a silent link is pinged, then given up; the server's pings are answered", 
   link.says({ type: "late" });
   link.ends(1006);
   assert.equal(states(mesh).filter((state) => state === "waiting").length, 1);
+});
+
+test("any word of the server keeps a link alive, also in the very last moment", async () => {
+  const world = new World();
+  const mesh = await world.online();
+  await world.pass(34_500);
+  world.socket.says({ type: "news" });
+  await world.pass(24_999);
+  assert.equal(world.socket.of("ping").length, 1);
+  assert.equal(mesh.state, "open");
 });
 
 test("a server without pings is not given up", async () => {
@@ -443,7 +528,10 @@ test("a subscription in flight when the connection ends is asked for again; a re
   const entered = mesh.subscribe("game:42");
   world.socket.ends(1006);
   await world.pass(600);
+  world.socket.ends(1006); // it was not sent there: it waits on, once
+  await world.pass(1100);
   await world.welcome();
+  assert.equal(world.socket.of("subscribe").length, 1);
   const [{ id, channel }] = world.socket.of("subscribe");
   assert.equal(channel, "game:42");
   world.socket.says({ type: "joined", channel, id });
@@ -465,6 +553,21 @@ test("close ends everything, quietly and for good", async () => {
   world.wake();
   await world.pass(100_000);
   assert.deepEqual([world.sockets.length, world.socket.closedWith, gone, mesh.state], [1, 1000, [], "closed"]);
+});
+
+test("`why` tells in which way the state was entered", async () => {
+  const world = new World();
+  const mesh = await world.online();
+  assert.deepEqual(mesh.why, {});
+  world.socket.ends(1006);
+  assert.deepEqual(mesh.why, { code: 1006, reason: "", retryIn: 600 });
+  await world.pass(600);
+  assert.deepEqual([mesh.state, mesh.why], ["connecting", {}]);
+  world.socket.says({ type: "disconnect", code: 4501, reason: "banned" });
+  assert.deepEqual([mesh.why.code, mesh.why.reason], [4501, "banned"]);
+  const late = [];
+  mesh.onState((state, { code }) => late.push(state, code));
+  assert.deepEqual(late, ["closed", 4501]);
 });
 
 test("closing while the gateway is being asked opens no socket", async () => {

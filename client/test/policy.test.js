@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { Backoff, Heartbeat, isFinal, Positions } from "../policy.js";
+import { Backoff, isFinal, Positions } from "../policy.js";
 
 test("the range of a close code says whether to come back", () => {
   for (const code of [1000, 1001, 1005, 1006, 1011, 1012, 4000, 4001, 4007, 4499]) assert.equal(isFinal(code), false, code);
@@ -25,28 +25,6 @@ test("what the server told is the least wait, is spread, and does not count as a
   assert.equal(backoff.next(1, "soon"), 2100, "nonsense is as good as nothing");
 });
 
-test("a silent link is pinged after `ping` and dead after `ping + timeout`", () => {
-  const heartbeat = new Heartbeat(25_000, 10_000, 0);
-  assert.deepEqual(heartbeat.check(0), { act: "wait", again: 25_000 });
-  assert.deepEqual(heartbeat.check(25_000), { act: "ping", again: 10_000 });
-  assert.deepEqual(heartbeat.check(34_999), { act: "wait", again: 1 });
-  assert.equal(heartbeat.check(35_000).act, "dead");
-});
-
-test("any word from the server keeps a link alive", () => {
-  const heartbeat = new Heartbeat(25_000, 10_000, 0);
-  heartbeat.check(25_000);
-  heartbeat.heard(30_000);
-  assert.deepEqual(heartbeat.check(35_000), { act: "wait", again: 20_000 });
-});
-
-test("a timer that a sleeping phone ran late asks once more before it believes the silence", () => {
-  const heartbeat = new Heartbeat(25_000, 10_000, 0);
-  heartbeat.check(25_000);
-  assert.equal(heartbeat.check(600_000).act, "ping");
-  assert.equal(heartbeat.check(610_000).act, "dead");
-});
-
 test("positions follow what was read, and tell what a welcome left out", () => {
   const positions = new Positions();
   assert.equal(positions.forLogin(), undefined);
@@ -58,20 +36,46 @@ test("positions follow what was read, and tell what a welcome left out", () => {
   assert.deepEqual(JSON.parse(JSON.stringify(positions.forLogin())),
     { "game:1": { offset: 6, grant: "g" }, plain: {}, gone: {} });
   const news = positions.welcome({
-    "game:1": { recovered: true, offset: 8 }, plain: { recovered: false, reason: "unknown position" },
+    "game:1": { recovered: true, offset: 6, grant: "newer" }, plain: { recovered: false, reason: "unknown position" },
   });
   assert.deepEqual(news, [
     { type: "resync", channel: "plain", reason: "unknown position" },
     { type: "left", channel: "gone", reason: "refused" },
   ]);
-  assert.equal(positions.forLogin()["game:1"].offset, 8);
+  assert.deepEqual(positions.forLogin()["game:1"], { offset: 6, grant: "newer" });
   assert.equal("gone" in positions.forLogin(), false);
 });
 
-test("all that a page loads is at most 6 KB gzipped", () => {
-  const files = ["mini-apps.js", "browser.js", "policy.js"];
-  const size = files.reduce((sum, name) => sum + gzipSync(readFileSync(new URL(`../${name}`, import.meta.url))).length, 0);
-  assert.ok(size <= 6 * 1024, `${size} bytes`);
-  const listed = JSON.parse(readFileSync(new URL("../package.json", import.meta.url))).files;
-  for (const name of files) assert.ok(listed.includes(name), name);
+test("what a channel has brought before is not news, until a resync says that the count is not to be trusted", () => {
+  const positions = new Positions();
+  positions.note({ type: "joined", channel: "game:1", offset: 5 });
+  const news = (offset) => positions.note({ type: "move", channel: "game:1", offset });
+  assert.deepEqual([5, 4, 7, 7, 6, 8].map(news), [false, false, true, false, false, true]);
+  assert.equal(positions.note({ type: "presence", channel: "game:1" }), true);
+  assert.equal(positions.forLogin()["game:1"].offset, 8);
+  assert.equal(positions.note({ type: "resync", channel: "game:1", reason: "too old" }), true);
+  assert.deepEqual([3, 3].map(news), [true, false]);
+  assert.equal(positions.note({ type: "move", channel: "never joined", offset: 1 }), true);
+  assert.equal(positions.note({ type: "clap" }), true);
 });
+
+test("a position that could not be recovered goes on from where the server says", () => {
+  const positions = new Positions();
+  positions.note({ type: "joined", channel: "game:1", offset: 5, grant: "g" });
+  assert.deepEqual(positions.welcome({ "game:1": { recovered: false, reason: "too old", offset: 90 } }),
+    [{ type: "resync", channel: "game:1", reason: "too old" }]);
+  assert.deepEqual(positions.forLogin()["game:1"], { offset: 90, grant: "g" });
+});
+
+test("all that a page loads is at most 6 KB, gzipped as the gateway does it", () => {
+  const files = ["mini-apps.js", "browser.js", "policy.js"];
+  const served = (name) => gzipSync(read(name), { level: 6 }).length;
+  const size = files.reduce((sum, name) => sum + served(name), 0);
+  assert.ok(size <= 6 * 1024, `${size} bytes`);
+  const imports = files.flatMap((name) => [...read(name).matchAll(/^import .* from "\.\/(.*)";$/gm)].map(([, file]) => file));
+  assert.deepEqual(new Set(["mini-apps.js", ...imports]), new Set(files), "nothing else is loaded");
+});
+
+function read(name) {
+  return readFileSync(new URL(`../${name}`, import.meta.url), "utf8");
+}

@@ -1,4 +1,4 @@
-// A browser for the tests: time that moves when told to, sockets whose other end is the test, a gateway of plain values.
+// A browser for the tests: timers that run when told to, sockets whose other end is the test, a gateway of plain values.
 
 import { Mesh } from "../mini-apps.js";
 
@@ -16,7 +16,6 @@ export class World {
     "/negotiate": { url: "ws://node-1/ws", node: "ws-1" },
   };
 
-  now = () => this.time;
   random = () => this.chance;
   base = () => "http://gateway/apps/counter/";
   initData = () => this.data;
@@ -32,8 +31,8 @@ export class World {
     this.timers = this.timers.filter((other) => other !== timer);
   }
 
-  open(url) {
-    const socket = new Socket(url);
+  open(url, protocol) {
+    const socket = new Socket(url, protocol);
     this.sockets.push(socket);
     return socket;
   }
@@ -93,9 +92,9 @@ export class World {
     await settled();
   }
 
-  async online(options) {
+  async online(options, welcome) {
     const mesh = await this.start(options);
-    await this.welcome();
+    await this.welcome(welcome);
     return mesh;
   }
 }
@@ -105,13 +104,15 @@ class Socket {
   bufferedAmount = 0;
   sent = [];
   closedWith = null;
+  decode = JSON.parse;
 
-  constructor(url) {
+  constructor(url, protocol) {
     this.url = url;
+    this.protocol = protocol;
   }
 
   send(text) {
-    this.sent.push(JSON.parse(text));
+    this.sent.push(this.decode(text));
   }
 
   close(code) {
