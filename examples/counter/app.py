@@ -32,6 +32,10 @@ class Counter(App):
         from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, WebAppInfo  # only bot workers pay for it
 
         name = event.from_user.first_name if event.from_user else "stranger"
-        button = InlineKeyboardButton(text="Open the counter", web_app=WebAppInfo(url=self.settings.url))
+        if event.chat.type == "private" or self.telegram_me is None:
+            button = InlineKeyboardButton(text="Open the counter", web_app=WebAppInfo(url=self.settings.url))
+        else:  # Telegram has no such buttons in groups
+            link = f"https://t.me/{self.telegram_me.username}/{self.settings.get('short-name') or self.name}"
+            button = InlineKeyboardButton(text="Open the counter", url=link)
         keyboard = InlineKeyboardMarkup(inline_keyboard=[[button]])
         return event.answer(f"Hello {name}! Press it together.", reply_markup=keyboard, parse_mode=None)

@@ -1,0 +1,1 @@
+"""A canvas of 256 by 256 pixels that thousands paint on together."""
