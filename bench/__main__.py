@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import report, rows
+from bench import report, rows, scaling
 from bench.measure import Notebook
 from bench.processes import pin_self
 from bench.rows import SHORT, Size
@@ -82,7 +82,8 @@ def main() -> int:
     print(f"\n{report.targets_table(found)}")
     if whole:
         report.write(found)
-        print(f"written: {report.RESULTS.relative_to(ROOT)}/ and the README's section")
+        scaling.write()
+        print(f"written: {report.RESULTS.relative_to(ROOT)}/, the README's section and docs/scaling.md")
     return 0
 
 

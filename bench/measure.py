@@ -68,7 +68,7 @@ def fan_out(
         120,
         *side.client(site),
     ]
-    with _broadcaster(site, side, messages, rate) as publish, Load(site.toolbox, arguments) as load:
+    with _broadcaster(site, side, messages, rate) as publish, Load(site.toolbox.load, arguments) as load:
         load.wait_ready()
         time.sleep(SETTLE_SECONDS)
         before = [server.cpu() for server in servers]
@@ -97,7 +97,7 @@ def limit(site: Site, *, clients: int, messages: int, rate: float) -> Result:
     port, log = free_port(), site.folder / "limit.log"
     command: list[Any] = [site.toolbox.limit, str(port), str(clients), str(messages), str(rate)]
     arguments: list[Any] = ["-p", port, "-n", clients, "-e", messages, "-s", max(1, clients // 100), "-r", 2, "-T", 60]
-    with serving(LIMIT, command, port, env=site.env, log=log), Load(site.toolbox, arguments) as load:
+    with serving(LIMIT, command, port, env=site.env, log=log), Load(site.toolbox.load, arguments) as load:
         load.wait_ready()
         planned = messages / rate if rate else 0
         return _complete(load.finish(planned + 30), messages, planned)
@@ -119,7 +119,7 @@ def _complete(result: Result, messages: int, planned: float) -> Result:
 def echo(site: Site, side: Side, servers: Sequence[Server], *, frame: str, clients: int, each: int) -> Result:
     """Let clients send and wait for the answers, four in flight each."""
     arguments: list[Any] = ["-p", ports(servers), "-n", clients, "-e", each, "-E", frame, "-M", each, "-K", 4, "-T", 20]
-    with Load(site.toolbox, [*arguments, *side.client(site)]) as load:
+    with Load(site.toolbox.load, [*arguments, *side.client(site)]) as load:
         load.wait_ready()
         return _complete(load.finish(25), each, 0)
 
@@ -132,7 +132,7 @@ def relay(
     client = [*side.client(site)][:-2]  # without its `-r`: here a connection is ready when it is in its room
     if side is not US:
         client += ["-D", "2"]
-    with Load(site.toolbox, [*arguments, *client, "-H", enter, "-r", 3]) as load:
+    with Load(site.toolbox.load, [*arguments, *client, "-H", enter, "-r", 3]) as load:
         load.wait_ready()
         return _complete(load.finish(35), each, 0)
 
@@ -141,7 +141,7 @@ def connects(site: Site, side: Side, *, clients: int) -> float:
     """Return how many clients a second a fresh server lets in, logged in where the side has logins."""
     with side.start(site) as servers:
         time.sleep(SETTLE_SECONDS)
-        with Load(site.toolbox, ["-p", ports(servers), "-n", clients, "-T", 60, *side.client(site)]) as load:
+        with Load(site.toolbox.load, ["-p", ports(servers), "-n", clients, "-T", 60, *side.client(site)]) as load:
             load.wait_ready()
             return clients / float(load.finish(0)["ready_seconds"])
 
@@ -151,7 +151,7 @@ def memory(site: Site, side: Side, *, clients: int) -> float:
     with side.start(site) as servers:
         time.sleep(SETTLE_SECONDS)
         before = servers[0].resident()
-        with Load(site.toolbox, ["-p", ports(servers), "-n", clients, "-T", 120, *side.client(site)]) as load:
+        with Load(site.toolbox.load, ["-p", ports(servers), "-n", clients, "-T", 120, *side.client(site)]) as load:
             load.wait_ready(90)
             time.sleep(1.0)
             return (servers[0].resident() - before) / clients / 1024
@@ -163,7 +163,7 @@ def channels(site: Site, servers: Sequence[Server], *, each: int, of: int, messa
     arguments: list[Any] = ["-p", ports(servers), "-n", 1000, "-e", messages // 100, "-T", 90, "-F", site.logins]
     arguments += ["-H", enter, "-r", 2 + each]
     asked = ("channels", "--kind", "game", "--targets", of, "--count", messages, "--rate", rate)
-    with publisher(site, *asked) as publish, Load(site.toolbox, arguments) as load:
+    with publisher(site, *asked) as publish, Load(site.toolbox.load, arguments) as load:
         load.wait_ready(90)
         time.sleep(SETTLE_SECONDS)
         before = servers[0].cpu()
@@ -193,7 +193,7 @@ def personal_and_group(site: Site, broker: int, *, clients: int, seconds: float)
             arguments: list[Any] = ["-p", ports(servers), "-n", clients, "-F", site.logins, "-H", enter, "-r", 3, "-t"]
             arguments += ["-J", 200, "-j", '{"type":"subscribe","channel":"lobby:%h"}']
             arguments += ["-l", '{"type":"unsubscribe","channel":"lobby:%h"}', "-e", expected, "-T", seconds + 30]
-            with Load(site.toolbox, arguments) as load:
+            with Load(site.toolbox.load, arguments) as load:
                 load.wait_ready(90)
                 time.sleep(1.0)
                 before = [server.cpu() for server in servers]

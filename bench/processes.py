@@ -14,11 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.tools import Toolbox
-
 SERVER_CORE, LOAD_CORE = "0", "1"
 BOTH_CORES = "0,1"
-START_SECONDS = 30.0
+START_SECONDS = 300.0
 
 
 class MeasurementFailed(Exception):
@@ -34,10 +32,17 @@ class Server:
 
     def cpu(self) -> float:
         """Return the seconds its threads have run so far."""
+        return self._scheduled(0)
+
+    def waited(self) -> float:
+        """Return the seconds its threads have waited so far for a core that others had."""
+        return self._scheduled(1)
+
+    def _scheduled(self, column: int) -> float:
         nanoseconds = 0
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
             with contextlib.suppress(OSError):  # a thread that has just ended
-                nanoseconds += int((task / "schedstat").read_text().split()[0])
+                nanoseconds += int((task / "schedstat").read_text().split()[column])
         return nanoseconds / 1e9
 
     def resident(self) -> int:
@@ -94,17 +99,16 @@ def stop(process: "subprocess.Popen[Any]", seconds: float = 2.0) -> None:
 
 
 class Load:
-    """The load tool at work.
+    """A load tool at work.
 
     Args:
-        toolbox: where it is.
+        program: of `bench/tools`, compiled.
         arguments: its options.
-        cores: where it runs.
     """
 
-    def __init__(self, toolbox: Toolbox, arguments: Sequence[str | int | Path]) -> None:
+    def __init__(self, program: Path, arguments: Sequence[str | int | float | Path]) -> None:
         self._process = subprocess.Popen(
-            [str(toolbox.load), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [str(program), *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         self._ready = threading.Event()
         self._ended = threading.Event()

@@ -58,7 +58,7 @@ def gather(
     medians = Medians(notebook.values)
     return {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(started)),
-        "commit": _commit(),
+        "commit": commit(),
         "minutes": round((time.time() - started) / 60, 1),
         "repeat": repeat,
         "machine": dict(described),
@@ -71,7 +71,8 @@ def gather(
     }
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the commit that is measured."""
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -54,25 +54,31 @@ def prepare(*, peers: bool) -> Toolbox:
         raise ToolsMissing("the benchmark pins processes to two cores, so it needs Linux and two of them")
     if shutil.which("taskset") is None:
         raise ToolsMissing("there is no taskset: sudo apt-get install util-linux")
-    CACHE.mkdir(exist_ok=True)
-    toolbox = Toolbox(_compile("load"), _compile("cfan"))
+    toolbox = Toolbox(compile_tool("load"), compile_tool("cfan"))
     if peers:
         _install_python(toolbox)
         _install_node(toolbox)
     return toolbox
 
 
-def _compile(name: str) -> Path:
+def compile_tool(name: str) -> Path:
+    """Compile a load tool where it, or what the tools share, has changed, and return the program.
+
+    Raises:
+        ToolsMissing: there is no compiler, or this is no Linux, for which they are written.
+    """
     compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        raise ToolsMissing("there is no C compiler for the load tools: sudo apt-get install gcc libc6-dev")
+    if compiler is None or not sys.platform.startswith("linux"):
+        raise ToolsMissing("the load tools need Linux and a C compiler: sudo apt-get install gcc libc6-dev")
+    CACHE.mkdir(exist_ok=True)
     source, binary = HERE / f"tools/{name}.c", CACHE / name
-    if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
-        done = subprocess.run(
-            [compiler, "-O2", "-w", "-o", binary, source], capture_output=True, text=True, check=False
-        )
+    changed = max(file.stat().st_mtime for file in (source, *source.parent.glob("*.h")))
+    if not binary.exists() or binary.stat().st_mtime < changed:
+        fresh = binary.with_name(f"{name}.{os.getpid()}")  # others may be compiling or running it
+        done = subprocess.run([compiler, "-O2", "-w", "-o", fresh, source], capture_output=True, text=True, check=False)
         if done.returncode:
             raise ToolsMissing(f"{source} does not compile: {done.stderr.strip()[-500:]}")
+        fresh.replace(binary)
     return binary
 
 

@@ -12,24 +12,10 @@
 //   -D N            send -H frames but the first only after N frames came
 //
 // In a FRAME %d is the number of the connection, %h half of it, %g a tenth of it, %t the time in ns.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include "socket.h"
 
 enum { CONNECTING, GREETED, READY, CLOSED };
-enum { INFLIGHT = 64, BUFFER = 1 << 18, FRAME_MAX = 1 << 14, BUCKETS = 3000000, BUCKET_NS = 10000 };
+enum { INFLIGHT = 64, BUFFER = 1 << 18, BUCKETS = 3000000, BUCKET_NS = 10000 };
 
 typedef struct {
     int fd, state, frames;
@@ -49,40 +35,7 @@ static long long first_sent_ns, last_at_ns;
 static int histogram[BUCKETS];
 static volatile sig_atomic_t stop;
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec + t.tv_nsec / 1e9;
-}
-
-static long long unix_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
 static void on_term(int signal) { stop = signal; }
-
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static void write_frame(int fd, int opcode, const void *data, size_t size) {
-    unsigned char frame[FRAME_MAX + 16];
-    size_t at = 0;
-    frame[at++] = 0x80 | opcode;
-    if (size < 126) {
-        frame[at++] = 0x80 | size;
-    } else {
-        frame[at++] = 0x80 | 126;
-        frame[at++] = size >> 8;
-        frame[at++] = size & 255;
-    }
-    memset(frame + at, 0, 4); // a mask of zeros leaves the payload as it is
-    memcpy(frame + at + 4, data, size);
-    if (write(fd, frame, at + 4 + size) != (ssize_t)(at + 4 + size) && errno != EPIPE && errno != ECONNRESET) perror("send");
-}
 
 static void send_text(Conn *conn, const char *template) {
     char text[FRAME_MAX];
@@ -105,35 +58,9 @@ static void send_login(Conn *conn) { // as it stands: init data is full of %
     write_frame(conn->fd, 1, line, strlen(line));
 }
 
-static void read_logins(const char *file) {
-    FILE *in = fopen(file, "r");
-    if (!in) die(file);
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t length;
-    while ((length = getline(&line, &size, in)) > 0) {
-        if (line[length - 1] == '\n') line[length - 1] = 0;
-        logins = realloc(logins, (login_count + 1) * sizeof *logins);
-        logins[login_count++] = strdup(line);
-    }
-    fclose(in);
-}
-
 static void open_one(int epoll, int index) {
     Conn *conn = &conns[index];
-    int port = ports[index % port_count], on = 1;
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    conn->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (conn->fd < 0) die("socket");
-    if (connect(conn->fd, (void *)&to, sizeof to) < 0) die("connect");
-    char request[2048];
-    int size = snprintf(request, sizeof request,
-                        "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                        path, port);
-    if (write(conn->fd, request, size) != size) die("write");
-    fcntl(conn->fd, F_SETFL, O_NONBLOCK);
-    setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    conn->fd = connect_to(ports[index % port_count], path);
     struct epoll_event event = {.events = EPOLLIN, .data.u32 = index};
     epoll_ctl(epoll, EPOLL_CTL_ADD, conn->fd, &event);
     opening++;
@@ -194,19 +121,8 @@ static size_t got_handshake(Conn *conn, unsigned char *data, size_t size) {
 }
 
 static size_t got_frame(Conn *conn, unsigned char *data, size_t size, double at, long long at_ns) {
-    if (size < 2) return 0;
-    size_t length = data[1] & 127, head = 2;
-    if (length == 126) {
-        if (size < 4) return 0;
-        length = data[2] << 8 | data[3];
-        head = 4;
-    } else if (length == 127) {
-        if (size < 10) return 0;
-        length = 0;
-        for (int i = 2; i < 10; i++) length = length << 8 | data[i];
-        head = 10;
-    }
-    if (size < head + length) return 0;
+    size_t length, head = frame_head(data, size, &length);
+    if (!head) return 0;
     int opcode = data[0] & 15;
     if (opcode == 9 && length < 126) write_frame(conn->fd, 10, data + head, length);
     if (opcode < 3) got_message(conn, data + head, length, at, at_ns);
@@ -293,7 +209,7 @@ static void arguments(int argc, char **argv) {
             break;
         case 'n': count = atoi(optarg); break;
         case 'P': path = optarg; break;
-        case 'F': read_logins(optarg); break;
+        case 'F': login_count = read_lines(optarg, &logins); break;
         case 'H': if (first_count < 8) firsts[first_count++] = optarg; break;
         case 'r': ready_frames = atoi(optarg); break;
         case 'e': expect = atol(optarg); break;
@@ -319,10 +235,7 @@ static void arguments(int argc, char **argv) {
 
 int main(int argc, char **argv) {
     arguments(argc, argv);
-    struct rlimit files;
-    getrlimit(RLIMIT_NOFILE, &files);
-    files.rlim_cur = files.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &files);
+    raise_file_limit();
     signal(SIGTERM, on_term);
     signal(SIGPIPE, SIG_IGN);
     conns = calloc(count, sizeof *conns);

@@ -1,0 +1,1 @@
+"""Runs of the bot against the local Telegram: the rate limit used and kept, a broadcast that reaches everybody once."""

@@ -1,0 +1,1 @@
+"""How fast updates come in and are worked off, beside aiogram's own webhook handler and dispatcher."""

@@ -1,0 +1,1 @@
+"""Thousands of clients that paint on the pixel board at once."""
