@@ -1,0 +1,1 @@
+"""What a failover loses: writes that replicas confirmed and writes that they did not, counted apart."""
