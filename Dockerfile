@@ -16,8 +16,8 @@ RUN pip wheel --no-deps -c constraints.txt -w dist . \
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --system --uid 10001 --user-group --no-create-home --home-dir /app app \
-    && mkdir /app /data \
-    && chown app:app /data
+    && mkdir -p /app /media \
+    && chown app:app /media
 COPY --from=build /venv /venv
 COPY --chmod=755 deploy/ready.py /usr/local/bin/ready
 COPY deploy/mini-apps.toml /app/
