@@ -46,6 +46,15 @@ async def bound(app_class: type[App], mesh: Mesh, name: str) -> App:
     return app
 
 
+@contextlib.asynccontextmanager
+async def in_process(settings: Settings, name: str = "bot", kind: Any = "ws") -> AsyncIterator[App]:
+    """Give an app in a process that is no bot worker."""
+    async with open_mesh(settings, f"{kind}-1", kind) as mesh:
+        app = App(settings.apps[name], name)
+        app.bind(mesh)
+        yield app
+
+
 async def listen(mesh: Mesh, channel: str) -> list[Frame]:
     """Collect what is published on a channel from now on."""
     heard: list[Frame] = []

@@ -4,21 +4,29 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
+import forking
 from mini_apps.embedded import EmbeddedValkey
 from shared.broker import Broker
 from shared.settings import load
 
+if TYPE_CHECKING:
+    from ws_server.node import Node
+
 _numbers = itertools.count(1)
 
+forking.install()
 
+
+# A busy machine is no failure.
+settings.register_profile("desk", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # At a desk each run tries new examples; in CI the same ones, so that a red run is about the change.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.register_profile("ci", settings.get_profile("desk"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +59,19 @@ async def broker(valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> AsyncIt
     path.write_text("")
     async with Broker(load(path, environ).redis) as opened:
         yield opened
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> "list[Node]":
+    """Every WebSocket node of the test, to look inside."""
+    from ws_server.node import Node
+
+    made: list[Node] = []
+    init = Node.__init__
+
+    def remember(self: Node, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        made.append(self)
+
+    monkeypatch.setattr(Node, "__init__", remember)
+    return made

@@ -21,7 +21,7 @@ from websockets.sync.client import ClientConnection, connect
 from mini_apps.testing import sign_init_data
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-START_SECONDS = 90.0
+START_SECONDS = 300.0
 
 
 def environment(tmp_path: Path, **more: str) -> dict[str, str]:
@@ -122,7 +122,7 @@ class Dev:
     def interrupt(self) -> int:
         """Do what Ctrl-C does, and return the exit code."""
         os.killpg(self.process.pid, signal.SIGINT)
-        return self.process.wait(20)
+        return self.process.wait(90)
 
     def assert_nothing_is_left(self, seconds: float = 10) -> None:
         """No process, no listener, and (after a clean stop) no file."""

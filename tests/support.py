@@ -11,7 +11,7 @@ TOKEN = "42:sandbox-counter"
 
 
 async def eventually(
-    condition: Callable[[], Any] | Callable[[], Awaitable[Any]], *, seconds: float = 20.0, what: str = "the condition"
+    condition: Callable[[], Any] | Callable[[], Awaitable[Any]], *, seconds: float = 180.0, what: str = "the condition"
 ) -> Any:
     """Wait until `condition` gives something truthy, and return that; fails after `seconds`."""
     until = time.monotonic() + seconds

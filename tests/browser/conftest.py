@@ -3,9 +3,11 @@
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from deployment import Deployment
+from npm import installed_client
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
 FLAGS = [
@@ -48,3 +50,9 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
 @pytest.fixture
 async def context(browser: Browser) -> BrowserContext:
     return await browser.new_context(viewport={"width": 390, "height": 700}, locale="en-GB")
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the client with the packages that its further tests need."""
+    return installed_client(tmp_path_factory.mktemp("npm"))

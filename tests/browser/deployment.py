@@ -21,9 +21,9 @@ from sandbox.themes import THEMES
 from support import TOKEN
 
 ROOT = Path(__file__).parents[2]
-START_SECONDS = 120.0
-STOP_SECONDS = 40.0
-PATIENCE_MS = 30_000
+START_SECONDS = 300.0
+STOP_SECONDS = 90.0
+PATIENCE_MS = 90_000
 NODES = ("ws-1", "ws-2")
 
 

@@ -112,12 +112,12 @@ async def test_the_page_of_a_killed_node_goes_on_at_the_other(context: BrowserCo
         return await one.node() == "ws-2" and await one.page.locator("#state").inner_text() == "live"
 
     try:
-        await eventually(moved, seconds=60, what="the page of the dead node on the other one")
+        await eventually(moved, seconds=300, what="the page of the dead node on the other one")
         await one.press.click()
         await one.shows(before + 1)
         await two.shows(before + 1)
     finally:
-        await eventually(lambda: deployment.is_ready("ws-1"), seconds=60, what="ws-1 after its death")
+        await eventually(lambda: deployment.is_ready("ws-1"), seconds=300, what="ws-1 after its death")
 
 
 @pytest.mark.parametrize(("theme", "name"), [("light", "counter.png"), ("dark", "counter-dark.png")])

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from mini_apps.embedded import EmbeddedValkey
 from shared.broker import Broker, BrokerUnavailable
 from shared.bus import Bus
+from shared.one_server import OneServer
 from shared.settings import RedisSettings
 from support import eventually
 
@@ -22,7 +23,7 @@ class Gaps:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self) -> None:
+    def __call__(self, names: Collection[str]) -> None:
         self.count += 1
 
 
@@ -139,7 +140,7 @@ async def test_on_gap_comes_after_every_subscription_is_back(
 ) -> None:
     receivers: list[Any] = []
 
-    def on_gap() -> None:
+    def on_gap(names: Collection[str]) -> None:
         receivers.append(asyncio.ensure_future(bus.publish(f"{prefix}:a", b"x")))
 
     async with Bus(own_broker, "n1", on_gap=on_gap) as bus:
@@ -155,8 +156,8 @@ async def test_an_on_gap_that_raises_does_not_end_the_bus(
 ) -> None:
     gaps = Gaps()
 
-    def on_gap() -> None:
-        gaps()
+    def on_gap(names: Collection[str]) -> None:
+        gaps(names)
         raise RuntimeError("a bug of ours")
 
     async with Bus(own_broker, "n1", on_gap=on_gap) as bus:
@@ -208,8 +209,10 @@ async def test_a_deaf_connection_is_rebuilt(own_broker: Broker, prefix: str) -> 
     """The socket lives, but the server no longer sends us our heartbeat."""
     gaps = Gaps()
     async with Bus(own_broker, "n1", on_gap=gaps) as bus:
-        assert bus._subscriber is not None
-        bus._subscriber.send("UNSUBSCRIBE", own_broker.keys.beat("n1"))
+        assert isinstance(bus._servers, OneServer)
+        subscriber = bus._servers._shard._subscriber
+        assert subscriber is not None
+        subscriber.send("UNSUBSCRIBE", own_broker.keys.beat("n1"))
         await eventually(lambda: gaps.count == 1)
         assert bus.trouble() is None
 
@@ -243,3 +246,61 @@ async def test_several_refused_commands_leave_no_warning_behind(broker: Broker) 
         await bus.call("PING")
         gc.collect()
     assert told == []
+
+
+async def test_several_commands_get_their_own_replies_whatever_becomes_of_those_before(bus: Bus, prefix: str) -> None:
+    key = f"{prefix}:calls"
+    refused = asyncio.create_task(bus.calls(("SET", key, "1"), ("NOSUCH",), ("INCR", key)))
+    cancelled = asyncio.create_task(bus.calls(("INCR", key), ("INCR", key)))
+    after = asyncio.create_task(bus.calls(("GET", key), ("EXISTS", key)))
+    await asyncio.sleep(0)
+    cancelled.cancel()
+    with pytest.raises(BrokerUnavailable, match="NOSUCH"):
+        await refused
+    assert await after == [b"4", 1]
+    assert await bus.call("GET", key) == b"4"
+    assert await bus.calls() == []
+
+
+async def test_a_refused_subscription_fails_and_those_beside_it_hold(own_broker: Broker, prefix: str) -> None:
+    heard: list[bytes] = []
+    async with Bus(own_broker, "n1") as bus:
+        await own_broker.client.execute_command("ACL", "SETUSER", "default", "resetchannels", f"&{prefix}:*")
+        first, refused, third = await asyncio.gather(
+            bus.subscribe(f"{prefix}:a", heard.append),
+            bus.subscribe("foreign", heard.append),
+            bus.subscribe(f"{prefix}:b", heard.append),
+            return_exceptions=True,
+        )
+        assert (first, third) == (None, None)
+        assert isinstance(refused, BrokerUnavailable)
+        assert "NOPERM" in str(refused)
+        bus.unsubscribe(f"{prefix}:a")
+        with pytest.raises(BrokerUnavailable, match="NOPERM"):
+            await bus.subscribe("foreign", heard.append)
+        await bus.subscribe(f"{prefix}:c", heard.append)
+        for name in "abc":
+            await bus.publish(f"{prefix}:{name}", name.encode())
+        await eventually(lambda: heard == [b"b", b"c"])
+
+
+async def test_what_waits_for_a_server_that_does_not_read_is_bounded(
+    own_valkey: EmbeddedValkey, own_broker: Broker, prefix: str
+) -> None:
+    assert own_valkey.process is not None
+    payload = bytes(1_048_576)
+    async with Bus(own_broker, "n1") as bus:
+        os.kill(own_valkey.process.pid, signal.SIGSTOP)
+        try:
+            tasks = [asyncio.create_task(bus.publish(f"{prefix}:a", payload)) for _ in range(40)]
+            await asyncio.sleep(0)  # they are in the transport now, which counts like what is on its way there
+            await asyncio.sleep(0)
+            tasks += [asyncio.create_task(bus.publish(f"{prefix}:a", payload)) for _ in range(40)]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            assert 5 < len([task for task in tasks if task.done()]) < 20
+        finally:
+            os.kill(own_valkey.process.pid, signal.SIGCONT)
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert "64 MiB" in str(outcomes[-1])
+        await eventually(lambda: bus.trouble() is None)
+        assert await bus.publish(f"{prefix}:a", payload) == 0

@@ -2,12 +2,17 @@
 
 import asyncio
 import contextlib
+import fcntl
+import os
+import pty
 import resource
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +34,13 @@ async def polite(process):
     say("draining " + str(process.troubles()))
     await asyncio.sleep(0.2)
     say("drained")
+
+async def reads_again(process):
+    process.started()
+    say("up")
+    await process.reread.wait()
+    say("drain nothing, read again")
+    await process.stopping.wait()
 
 async def starting(process):
     say("up")
@@ -94,7 +106,7 @@ class Child:
 
 
 @contextlib.asynccontextmanager
-async def running(main: str, drain_seconds: float = 20) -> AsyncIterator[Child]:
+async def running(main: str, drain_seconds: float = 20, **options: Any) -> AsyncIterator[Child]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -104,6 +116,7 @@ async def running(main: str, drain_seconds: float = 20) -> AsyncIterator[Child]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         cwd=ROOT,
+        **options,
     )
     try:
         yield Child(process)
@@ -123,6 +136,22 @@ async def test_a_signal_drains_and_ends_with_zero(number: signal.Signals) -> Non
         code, output = await child.end()
         assert code == 0
         assert "Traceback" not in output
+
+
+async def test_a_hang_up_reads_again_and_the_end_of_the_terminal_stops() -> None:
+    ours, theirs = pty.openpty()
+
+    def take_terminal() -> None:
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    async with running("reads_again", start_new_session=True, preexec_fn=take_terminal) as child:
+        os.close(theirs)
+        assert await child.line() == "up"
+        child.process.send_signal(signal.SIGHUP)
+        assert await child.line() == "drain nothing, read again"
+        os.close(ours)  # as a terminal's window does; the kernel sends SIGHUP
+        code, _ = await child.end()
+        assert code == 0
 
 
 async def test_a_second_signal_ends_at_once() -> None:

@@ -1,9 +1,12 @@
 """Who may import whom: every import of every room, the lazy ones inside functions too."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 ROOMS = ("shared", "mini_apps", "gateway", "bot_worker", "ws_server", "sandbox")
 SERVICES = frozenset({"gateway", "bot_worker", "ws_server", "sandbox"})
 OURS = frozenset(ROOMS)
+LOADED_LATE = {"mini_apps/telegram_session.py", "mini_apps/remote_session.py"}  # when an app first calls Telegram
 TERMINAL_CLIENT = "mini_apps/cli/terminal.py"
 
 
@@ -51,7 +55,7 @@ def allowed(path: Path) -> frozenset[str]:
         return frozenset({"shared"})
     if room == "mini_apps":
         parts = path.relative_to(ROOT).parts
-        runner = parts[1] in ("cli", "__main__.py")
+        runner = parts[1] in ("cli", "testing", "__main__.py")  # each runs a whole deployment on one machine
         return frozenset({"shared", "mini_apps"}) | (SERVICES if runner else frozenset())
     return frozenset({"shared", "mini_apps", room})
 
@@ -62,8 +66,15 @@ def test_rooms_import_only_what_they_may(path: Path) -> None:
     assert ours <= allowed(path), f"{path.relative_to(ROOT)} may not import {sorted(ours - allowed(path))}"
 
 
+def test_what_loads_aiogram_is_loaded_late() -> None:
+    for path in modules("shared", "mini_apps"):
+        if path.relative_to(ROOT).as_posix() not in LOADED_LATE:
+            loaded = {name.partition(":")[0].replace(".", "/") + ".py" for name in runtime_imports(path)}
+            assert not loaded & LOADED_LATE, path
+
+
 @pytest.mark.parametrize("path", modules("mini_apps"), ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_cli_imports_services_lazily(path: Path) -> None:
+def test_runners_import_services_lazily(path: Path) -> None:
     eager = {name.partition(".")[0] for name in runtime_imports(path)} & SERVICES
     assert not eager, f"{path.relative_to(ROOT)} imports {sorted(eager)} at module level"
 
@@ -81,8 +92,9 @@ def test_only_rooms_that_talk_to_telegram_import_aiogram() -> None:
     for path in modules("shared", "gateway", "ws_server"):
         assert not any(name.partition(".")[0] == "aiogram" for name in imports(path)), path
     for path in modules("mini_apps"):
-        in_cli = path.is_relative_to(ROOT / "mini_apps" / "cli")  # a command loads what it needs
-        assert in_cli or not any(name.partition(".")[0] == "aiogram" for name in runtime_imports(path)), path
+        name = path.relative_to(ROOT).as_posix()
+        late = name.startswith("mini_apps/cli/") or name in LOADED_LATE  # a command loads what it needs
+        assert late or not any(name.partition(".")[0] == "aiogram" for name in runtime_imports(path)), path
 
 
 def test_examples_need_only_the_authors_side() -> None:
@@ -121,6 +133,7 @@ Counter({"bot-token": "42:x"})
         "from mini_apps import App, Client, User, bot_command, Send, AppError, LoginRefused",
         APP,
         "import mini_apps.loading, mini_apps.mesh, mini_apps.database",
+        "from mini_apps.testing import sign_init_data; import mini_apps.testing.plugin",
     ],
 )
 def test_the_authors_side_leaves_aiogram_unloaded(code: str) -> None:
@@ -137,3 +150,22 @@ def test_every_exported_name_is_there() -> None:
         assert name in dir(mini_apps)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = mini_apps.Nothing
+
+
+def test_every_package_that_is_imported_is_a_dependency_of_ours() -> None:
+    """The environment of the tests has more, so that one missing from the list would not show."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = {canonical(re.split(r"[^\w.-]", line, maxsplit=1)[0]) for line in project["dependencies"]}
+    homes = packages_distributions()
+    known = (
+        OURS | sys.stdlib_module_names | {"pytest", "pydantic_core"}
+    )  # what loads our plugin; what pydantic is made of
+    for path in modules(*ROOMS):
+        for name in imports(path):
+            top = name.partition(".")[0]
+            ours = wanted & {canonical(home) for home in homes.get(top, [])}
+            assert top in known or ours, f"{path} imports {name}"
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -140,6 +140,32 @@ logging.getLogger("aiogram").warning("from %s", "aiogram")
     assert (theirs["trace"], theirs["node"]) == ("u-17", "ws-1")
 
 
+def test_each_line_of_a_task_shows_the_correlation_id_it_has_now() -> None:
+    script = """
+from shared import trace
+log.info("before")
+with trace.bound("update-17"):
+    log.info("inside")
+    logging.getLogger("aiogram").warning("theirs")
+    log.info("own", trace="other")
+    with trace.bound(""):
+        log.info("aside")
+log.info("after")
+trace.bind("abc-1")
+log.info("from now on")
+"""
+    found = [(line["event"], line.get("trace")) for line in lines(run(script))]
+    assert found == [
+        ("before", None),
+        ("inside", "update-17"),
+        ("theirs", "update-17"),
+        ("own", "other"),
+        ("aside", None),
+        ("after", None),
+        ("from now on", "abc-1"),
+    ]
+
+
 def test_console_lines_are_short_and_without_colours_off_a_terminal() -> None:
     output = run('log.info("clicked", count=3)', "console")
     time_, rest = output.split(" ", 1)
