@@ -51,7 +51,7 @@ class Ingest:
         log.info("this worker brings the updates in", app=self._app.name, ingest=mode)
         metrics.leader.labels(self._app.name).set(1)
         try:
-            forget = await self._first_time() and self._app.settings.drop_pending_updates
+            forget = self._app.settings.drop_pending_updates and await self._first_time()
             if mode == "webhook":
                 await WebhookKeeper(self._app, self._bot, self._kinds).run(forget=forget)
             else:
@@ -70,10 +70,12 @@ class Ingest:
                 await asyncio.sleep(wait_after(error, failures))
             else:
                 break
-        await self._app.mesh.broker.own.execute_command("HDEL", self._app.keys.bot, "webhook")
+        bot = self._app.keys.bot
+        # Noted only now: who takes the lead from one that stopped before it dropped anything has to drop it.
+        await self._app.mesh.broker.together(("HDEL", bot, "webhook"), ("HSET", bot, "ingested", self._bot.id))
         await Poller(self._app, self._bot, self._updates, self._kinds).run()
 
     async def _first_time(self) -> bool:
         """Tell whether nobody of this deployment brought this bot's updates in before."""
-        words = ("HSETNX", self._app.keys.bot, "ingested", self._bot.id)
-        return bool(await self._app.mesh.broker.own.execute_command(*words))
+        words = ("HEXISTS", self._app.keys.bot, "ingested")
+        return not await self._app.mesh.broker.own.execute_command(*words)

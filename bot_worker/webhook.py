@@ -88,7 +88,7 @@ class WebhookKeeper:
                 max_connections=MAX_CONNECTIONS,
                 drop_pending_updates=forget or None,
             )
-            values: dict[Any, Any] = {"webhook": wanted}
+            values: dict[Any, Any] = {"webhook": wanted, "ingested": self._bot.id}
             await self._app.redis.hset(self._app.keys.bot, mapping=values)
             host = self._app.mesh.settings.gateway.public_url
             log.info("webhook set", app=self._app.name, host=host, kinds=self._kinds)

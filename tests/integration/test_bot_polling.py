@@ -204,3 +204,17 @@ async def test_pending_updates_are_dropped_at_the_first_start_only(deployment: R
 
         await eventually(both)
     assert await deployment.listed("done") == ["1001:one", "1001:two"]
+
+
+async def test_a_first_start_that_ended_before_it_dropped_anything_is_made_up_for(deployment: Rig) -> None:
+    deployment.apps = {"bot": {"class": "bot_apps:Recorder", "bot-token": TOKEN, "drop-pending-updates": True}}
+    await deployment.say("before the first start")
+    await deployment.fault(kind="error", code=500, method="deleteWebhook")
+    async with deployment.worker():
+        await eventually(lambda: not deployment.bot().faults.rules, what="the failed try to drop")
+    assert len(deployment.bot().queue) == 1
+    async with deployment.worker():
+        await eventually(lambda: len(deployment.bot().queue) == 0)
+        await deployment.say("one")
+        await eventually(lambda: deployment.listed("done"))
+    assert await deployment.listed("done") == ["1001:one"]
