@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from bench.processes import MeasurementFailed
 from bench.updates.deployment import LANES, TOKEN, Mode, write_settings
@@ -172,11 +172,10 @@ class Proof:
 
     async def _kill_gateway(self, broker: Broker) -> None:
         """Kill the gateway and start it again, as a supervisor does, and see when it takes updates again."""
-        before = await self._waiting(broker)
-        last = max((int(number) for number in self._received(before)), default=0)
+        last = await self._newest(broker)
 
         async def takes() -> bool:
-            return max((int(number) for number in self._received(await self._waiting(broker))), default=0) > last
+            return await self._newest(broker) > last
 
         await self._kill("the gateway", broker, "gateway", "", takes)
 
@@ -201,9 +200,9 @@ class Proof:
         at = time.monotonic_ns()
         waiting = await in_file(self._valkey, self._lanes(broker))
         await asyncio.sleep(REDIS_AWAY_SECONDS)
+        done = len(read(self._folder / "diary"))
         await asyncio.to_thread(self._valkey.start)
         began = time.monotonic()
-        done = len(read(self._folder / "diary"))
 
         async def more() -> bool:
             return len(read(self._folder / "diary")) > done
@@ -236,9 +235,15 @@ class Proof:
             return sum([await broker.client.xlen(key) for key in self._lanes(broker)])
         return 0
 
-    @staticmethod
-    def _received(waiting: dict[str, Update]) -> list[str]:
-        return [name.partition("/")[2].partition("-")[0] for name in waiting]
+    async def _newest(self, broker: Broker) -> tuple[int, int]:
+        """Return the id of the newest entry that any lane ever had, be it done or not."""
+        ids = [(0, 0)]
+        for key in self._lanes(broker):
+            with contextlib.suppress(ResponseError):  # nothing came to that lane yet
+                info: Any = await broker.client.xinfo_stream(key)
+                milliseconds, _, number = info["last-generated-id"].decode().partition("-")
+                ids.append((int(milliseconds), int(number)))
+        return max(ids)
 
     def _lanes_left(self, broker: Broker, node: str) -> Callable[[], Awaitable[bool]]:
         async def left() -> bool:
