@@ -5,6 +5,9 @@ dead letter. Entries stay pending in Redis until they are done, so whoever owns 
 
 An entry that was handed out before may have killed the worker that had it, so its tries are counted before its hook
 runs; and from the second one on such entries run one at a time, so that only the one that kills is counted again.
+
+A Redis that came back may have forgotten the last second of what it confirmed. So entries that it has and the lane does
+not hold are read again, and those that the lane knows to be done are acknowledged again, not done again.
 """
 
 import asyncio
@@ -35,6 +38,7 @@ from shared.updates import FAST_SECONDS, BadUpdate, order_key, parse_update
 BATCH: Final = 100  # entries of one read
 HOOKS_BOUND: Final = 100  # hooks of one lane at a time; then the lane is not read
 UPDATES_BOUND: Final = 2_000  # decoded updates of one lane in memory; of further ones only the id is kept
+DONE_BOUND: Final = 1_000  # ids of done updates that a lane remembers
 DEAD_FULL_SECONDS: Final = 5.0
 AHEAD: Final = 200  # decoded updates of one lane from which on reading is in no hurry
 AHEAD_SECONDS: Final = 0.05  # how long it waits for fewer; then chats that stand still must not keep it from the others
@@ -103,6 +107,8 @@ class Lane:
         self._delays = FAST_DELAYS if self._fast else tuple(settings.retry_delays)
         self._app = app
         self._chats: dict[int, deque[Waiting]] = {}
+        self._held: set[bytes] = set()  # the entries in them
+        self._done: dict[bytes, None] = {}  # in the order of their acknowledgements
         self._decoded = 0
         self._slots = asyncio.Semaphore(HOOKS_BOUND)
         self._time = time
@@ -129,7 +135,7 @@ class Lane:
         finally:
             clock.cancel()
             self._stream.close()
-            self._metrics.held -= sum(map(len, self._chats.values()))
+            self._metrics.held -= len(self._held)
 
     def stop(self) -> None:
         """Read no more and let `run` end when the hooks that run now are done."""
@@ -146,22 +152,27 @@ class Lane:
                 await pause(self._room, AHEAD_SECONDS)
             async with self._slots:  # behind all chats that wait for one: no reading ahead of what can run
                 pass
+            held = len(self._held)  # before the read: what it finds beyond that is held by nobody
             try:
                 batch = await self._stream.read(last if pending else NEW, BATCH)
                 if not (batch.entries or pending):
                     await self._stream.wait(batch.news_after)
             except BrokerUnavailable:
-                pending = True  # the read that failed may have made entries pending: look there first
+                last, pending = FIRST, True  # the read that failed may have made entries pending: look there first
                 await asyncio.sleep(reconnect_delay(failures))
                 failures += 1
                 continue
             failures = 0
-            pending = pending and bool(batch.entries)
+            pending = bool(batch.entries) if pending else batch.pending > held
+            last = FIRST
             for entry in batch.entries:
                 self._offer(entry)
                 last = entry.id
 
     def _offer(self, entry: Entry) -> None:
+        if entry.id in self._held:
+            return
+        self._held.add(entry.id)
         self._metrics.held += 1
         update: dict[str, Any] | None = None
         chat = 0
@@ -188,7 +199,9 @@ class Lane:
 
     async def _work_off(self, chat: int, queue: deque[Waiting]) -> None:
         while queue and await self._finish(queue[0]):
-            self._decoded -= queue.popleft().update is not None
+            done = queue.popleft()
+            self._decoded -= done.update is not None
+            self._held.discard(done.entry)
             self._metrics.held -= 1
             if self._decoded < AHEAD:
                 self._room.set()
@@ -199,9 +212,11 @@ class Lane:
         """Try until the update is done or given up; false where the lane stops before."""
         trace.bind("")  # the chat's task has worked on other updates
         while True:
-            error = self._too_late(waiting) or await self._in_turn(waiting)
+            known = waiting.entry in self._done
+            error = None if known else self._too_late(waiting) or await self._in_turn(waiting)
             if error is None:
                 await insist(lambda: self._stream.ack(waiting.entry))
+                self._remember(waiting.entry)
                 return True
             if isinstance(error, Stopped):
                 return False
@@ -211,6 +226,11 @@ class Lane:
                 await self._bury(waiting, error)
                 return True
             await self._rest(waiting, error)
+
+    def _remember(self, entry: bytes) -> None:
+        self._done[entry] = None
+        if len(self._done) > DONE_BOUND:
+            del self._done[next(iter(self._done))]
 
     def _too_late(self, waiting: Waiting) -> TooLate | None:
         if not waiting.until or time.time() < waiting.until:

@@ -28,7 +28,8 @@ DEAD_BOUND: Final = 100_000  # dead letters of an app, then nothing more is give
 CLOCK_MS: Final = 3_600_000  # how far the clocks of two Redis servers may be apart
 
 # KEYS: updates, fence, tries; ARGV: fence, group, consumer, count, from. Returns nil for an old fence, else the
-# entries, their failed tries (of pending ones), and when there is nothing new the id after which news begin.
+# entries, their failed tries (of pending ones), and when there is nothing new the id after which news begin and how
+# many entries are pending.
 READ = Script("""
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return false end
 local got = redis.call('XREADGROUP', 'GROUP', ARGV[2], ARGV[3], 'COUNT', ARGV[4], 'STREAMS', KEYS[1], ARGV[5])
@@ -39,10 +40,12 @@ if ARGV[5] ~= '>' then
 elseif #entries == 0 then
   local info = redis.call('XINFO', 'STREAM', KEYS[1])
   for at = 1, #info, 2 do
-    if info[at] == 'last-generated-id' then return {entries, tries, info[at + 1]} end
+    if info[at] == 'last-generated-id' then
+      return {entries, tries, info[at + 1], redis.call('XPENDING', KEYS[1], ARGV[2])[1]}
+    end
   end
 end
-return {entries, tries, ''}
+return {entries, tries, '', 0}
 """)
 
 # KEYS: updates, fence, tries; ARGV: fence, group, then the entries.
@@ -106,10 +109,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a read gave: entries in order, or the id after which news begin."""
+    """What a read gave.
+
+    Attributes:
+        entries: in order.
+        news_after: where nothing is new, the id after which news begin.
+        pending: where nothing is new, how many entries were handed out and not acknowledged.
+    """
 
     entries: Sequence[Entry]
     news_after: bytes
+    pending: int
 
 
 class LaneStream:
@@ -164,10 +174,11 @@ class LaneStream:
         """
         keys = (self._updates, self._fence_key, self._tries)
         reply = await READ.run(self._bus, keys, self._fence, GROUP, CONSUMER, count, after)
-        entries, tries, news_after = self._mine(reply)
+        entries, tries, news_after, pending = self._mine(reply)
         counts = [int(number) for number in tries] or [0] * len(entries)
         again = after != NEW
-        return Batch([_entry(raw, count, again=again) for raw, count in zip(entries, counts, strict=True)], news_after)
+        found = [_entry(raw, count, again=again) for raw, count in zip(entries, counts, strict=True)]
+        return Batch(found, news_after, pending)
 
     async def wait(self, news_after: bytes) -> None:
         """Wait a while for an entry after `news_after` to be appended.

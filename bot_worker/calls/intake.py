@@ -119,11 +119,8 @@ class Intake:
                     opened = True
                 entries = await self._next(reader, last if pending else b">")
             except BrokerUnavailable:
-                pending, last, opened = (
-                    True,
-                    b"0",
-                    False,
-                )  # the read that failed may have made entries pending: look there first
+                # The read that failed may have made entries pending: look there first.
+                pending, last, opened = True, b"0", False
                 await asyncio.sleep(reconnect_delay(failures))
                 failures += 1
                 continue

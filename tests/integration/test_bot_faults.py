@@ -1,10 +1,12 @@
 """Redis goes away and comes back, workers die, settings disagree."""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.exceptions import RedisError
 
 from bot_rig import LANES, Rig, message, rig
 from mini_apps.embedded import EmbeddedValkey
@@ -46,6 +48,40 @@ async def test_redis_restarts_and_everything_resumes(own_valkey: EmbeddedValkey,
             return len(await deployment.listed("done")) == 3
 
         await eventually(all_three, seconds=300)
+
+
+async def test_a_redis_that_forgot_an_acknowledgement_is_told_it_again(own_valkey: EmbeddedValkey, tmp_path) -> None:
+    (tmp_path / "broker.toml").write_text("")
+    redis = load(tmp_path / "broker.toml", {"MINI_APPS__REDIS__URL": own_valkey.url}).redis
+    before, now = tmp_path / "before", own_valkey.folder / "appendonlydir"
+    async with Broker(redis) as broker, rig(broker, tmp_path) as deployment:
+        broker.lease_seconds = 60  # the lanes stay with their owner
+        async with deployment.worker():
+            await eventually(deployment.runs)
+            await deployment.feed(message(1, 5, "wait for it"))
+            await eventually(lambda: deployment.listed("tried"))
+            shutil.copytree(now, before)
+            await broker.client.rpush(deployment.keys.own("go"), "go")
+
+            async def acknowledged() -> bool:
+                return await deployment.waiting() == 0
+
+            await eventually(acknowledged)
+            own_valkey.kill()
+            shutil.rmtree(now)
+            shutil.copytree(before, now)
+            own_valkey.start()
+
+            async def known() -> bool:
+                try:
+                    return await acknowledged()
+                except RedisError:
+                    return False
+
+            await eventually(known)
+            await deployment.feed(message(2, 5, "after"))
+            await eventually(lambda: deployment.listed("done"))
+            assert len(await deployment.listed("tried")) == 2  # neither was tried again
 
 
 async def test_server_tasks_move_when_their_worker_is_killed(deployment: Rig) -> None:
