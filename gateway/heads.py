@@ -11,6 +11,7 @@ import structlog
 from gateway import metrics
 
 HEAD_SECONDS = 10.0
+LINGER_SECONDS = 1.0
 TOO_SLOW = b'{"error":"The request took too long."}\n'
 ANSWER = (
     b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Type: application/json\r\n"
@@ -41,7 +42,10 @@ class Heads:
         if transport.is_closing():
             return
         transport.write(ANSWER)
-        transport.close()
+        transport.write_eof()
+        # Closed at once, with bytes on their way here, the connection would be reset, and take the answer along.
+        transport.pause_reading()
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, transport.close)
         metrics.requests.labels("unreadable", 408).inc()
         peer = transport.get_extra_info("peername")
         access.info("request", method="UNKNOWN", path="/", status=408, address=peer[0] if peer else None)
