@@ -1,4 +1,4 @@
-"""A real Chromium, and one deployment for all browser tests of a test process."""
+"""A real Chromium and one deployment for all browser tests of a test process, which share an event loop."""
 
 import os
 import shutil
@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from deployment import Deployment
 from npm import installed_client
 from playwright.async_api import Browser, BrowserContext, async_playwright
@@ -19,6 +20,12 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and pytest_asyncio.is_async_test(item):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +46,7 @@ def deployment(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
     assert running.stop() == 0
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -47,9 +54,11 @@ async def browser(chromium: str) -> AsyncIterator[Browser]:
         await launched.close()
 
 
-@pytest.fixture
-async def context(browser: Browser) -> BrowserContext:
-    return await browser.new_context(viewport={"width": 390, "height": 700}, locale="en-GB")
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
+    """What a browser that was just installed remembers: nothing."""
+    async with await browser.new_context(viewport={"width": 390, "height": 700}, locale="en-GB") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

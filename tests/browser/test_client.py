@@ -7,7 +7,7 @@ from playwright.async_api import BrowserContext
 from mini_apps.testing import sign_init_data
 from support import TOKEN
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 # The original library's flow, with nothing but what a browser has: connect, login, welcome or disconnect, messages.
 ORIGINAL = """

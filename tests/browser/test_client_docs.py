@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from deployment import PATIENCE_MS, ROOT, watch_errors
 from npm import run_npm
 from playwright.async_api import BrowserContext, Page, expect
@@ -15,7 +16,7 @@ from stage import Stage, staged
 from mini_apps.embedded import EmbeddedValkey
 from shared.images import identify
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-client")]
 
 PAGE = """<!doctype html><title>Counter</title><link rel=icon href=data:,>
 <p id=counter></p> <button id=button>Click</button> <input type=file id=picker> <img id=photo> <div id=root></div>"""
@@ -44,7 +45,7 @@ def _script_of(page: str) -> str:
     return page.partition('<script type="module">')[2].partition("</script>")[0]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def stage(context: BrowserContext, valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> AsyncIterator[Stage]:
     how = {"app": "counter", "class_": "docs_app:Counter", "html": PAGE, "more": 'uploads = "everybody"'}
     async with staged(tmp_path, valkey.url, prefix, context, **how) as stage:

@@ -14,7 +14,7 @@ from shared.codec import decode_msgpack, encode_msgpack
 
 NODE = Path(playwright.__file__).parent / "driver" / "node"
 
-pytestmark = pytest.mark.xdist_group("browser")  # so that one process installs what npm brings
+pytestmark = pytest.mark.xdist_group("browser-client")  # so that one process installs what npm brings
 
 
 def test_the_clients_own_tests_pass() -> None:

@@ -7,17 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, WebSocket
 from stage import OPEN, Stage, hears, staged, state
 
 from mini_apps.embedded import EmbeddedValkey
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-client")]
 
 ROOM = "kept:room"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def stage(context: BrowserContext, valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> AsyncIterator[Stage]:
     async with staged(tmp_path, valkey.url, prefix, context) as stage:
         yield stage

@@ -10,7 +10,7 @@ from mini_apps.testing import sign_init_data
 from nodes import Cluster
 from support import TOKEN
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 CONVERSATION = """
 async ([url, data, long]) => new Promise((resolve, reject) => {

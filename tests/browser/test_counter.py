@@ -12,7 +12,7 @@ from playwright.async_api import Browser, BrowserContext, Route, expect
 
 from support import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 PRESS = "button => { for (let i = 0; i < 40; i++) button.click(); }"  # below the burst a node takes from one client
 

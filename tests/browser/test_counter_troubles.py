@@ -4,16 +4,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from deployment import PATIENCE_MS, ROOT, CounterPage, open_counter
 from playwright.async_api import BrowserContext, expect
 from stage import Stage, staged
 
 from mini_apps.embedded import EmbeddedValkey
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def stage(context: BrowserContext, valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> AsyncIterator[Stage]:
     pages = ROOT / "examples" / "counter" / "pages"
     how = {"app": "counter", "class_": "examples.counter.app:Counter"}

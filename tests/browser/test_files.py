@@ -11,7 +11,7 @@ from playwright.async_api import BrowserContext, expect
 
 from sandbox_desk import ADA, desk
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 
 def _png() -> bytes:

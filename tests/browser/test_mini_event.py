@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 from deployment import PATIENCE_MS, ROOT, watch_errors
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 from stage import Stage, staged
@@ -18,7 +19,7 @@ from stage import Stage, staged
 from mini_apps.embedded import EmbeddedValkey
 from sandbox.themes import THEMES
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 HOSTILE = "<img src=x onerror=document.title='owned'><b>Tea</b>"
 # A photo, more or less: lights at night.
@@ -47,7 +48,7 @@ EVENING = """(days) => {
 }"""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def stage(context: BrowserContext, valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> AsyncIterator[Stage]:
     pages = ROOT / "examples" / "mini_event" / "pages"
     how = {"app": "mini_event", "class_": "examples.mini_event.app:MiniEvent", "more": "admins = [1001]"}

@@ -13,7 +13,7 @@ from mini_apps.embedded import EmbeddedValkey
 from reach_rig import Rig, reach
 from shared.broker import Broker
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 PAGE = """<!doctype html><title>Shop</title>
 <p id="state"></p><p id="status"></p><p id="payment"></p>

@@ -6,7 +6,7 @@ import pytest
 from deployment import PATIENCE_MS, CounterPage, Deployment, watch_errors
 from playwright.async_api import BrowserContext, Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 
 async def open_phones(context: BrowserContext, deployment: Deployment) -> Page:

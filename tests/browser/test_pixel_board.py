@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 from deployment import PATIENCE_MS, ROOT, watch_errors
 from pixel_art import painted
 from playwright.async_api import Browser, BrowserContext, Page, expect
@@ -22,7 +23,7 @@ from mini_apps.embedded import EmbeddedValkey
 from sandbox.themes import THEMES
 from ws_server.node import Node
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 APP = "pixel_board"
 HOSTILE = "<img src=x onerror=document.title='owned'><b>Eve"
@@ -45,7 +46,7 @@ async () => {
 MIDDLE = f"{SIDE // 2}, {SIDE // 2}"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def stage(context: BrowserContext, valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> AsyncIterator[Stage]:
     pages = ROOT / "examples" / APP / "pages"
     how = {"app": APP, "class_": "examples.pixel_board.app:PixelBoard"}

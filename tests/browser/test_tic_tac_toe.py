@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import pytest_asyncio
 from deployment import PATIENCE_MS, ROOT, watch_errors
 from playwright.async_api import Browser, BrowserContext, Page, Route, expect
 from stage import Stage, staged
@@ -17,7 +18,7 @@ from mini_apps.embedded import EmbeddedValkey
 from mini_apps.telegram_bot import load_bot
 from sandbox.themes import THEMES
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 ADA, BEN, EVE = 1001, 1002, 1003
 
@@ -25,7 +26,7 @@ ADA, BEN, EVE = 1001, 1002, 1003
 TELEGRAM = "window.told = []; window.TelegramWebviewProxy = { postEvent: (type) => told.push(type) };"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def stage(context: BrowserContext, valkey: EmbeddedValkey, prefix: str, tmp_path: Path) -> AsyncIterator[Stage]:
     await load_bot()  # as every node of this app does; once, and not while a test waits for one
     pages = ROOT / "examples" / "tic_tac_toe" / "pages"

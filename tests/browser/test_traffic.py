@@ -8,7 +8,7 @@ import pytest
 from deployment import PATIENCE_MS, ROOT, Deployment, watch_errors
 from playwright.async_api import BrowserContext, Locator, Page, expect
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-pages")]
 
 
 def rows(page: Page, text: str) -> Locator:

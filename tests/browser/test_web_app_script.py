@@ -17,7 +17,7 @@ from sandbox_desk import ADA, BEN, TOKEN, Desk, desk
 from shared.init_data import validate, webapp_key
 from support import eventually
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser-client")]
 
 HTML = """<!doctype html><meta charset=utf-8><title>Script</title><link rel=icon href=data:,>
 <script src="telegram-web-app.js"></script>
