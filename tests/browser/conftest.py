@@ -47,18 +47,24 @@ def deployment(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser(chromium: str) -> AsyncIterator[Browser]:
+async def launched(chromium: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield launched
-        await launched.close()
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
-    """What a browser that was just installed remembers: nothing."""
-    async with await browser.new_context(viewport={"width": 390, "height": 700}, locale="en-GB") as made:
-        yield made
+async def browser(launched: Browser) -> AsyncIterator[Browser]:
+    """Chromium with no page open; whatever the test opens is closed after it."""
+    yield launched
+    for context in launched.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def context(browser: Browser) -> BrowserContext:
+    return await browser.new_context(viewport={"width": 390, "height": 700}, locale="en-GB")
 
 
 @pytest.fixture(scope="session")

@@ -150,7 +150,9 @@ async def test_the_page_of_a_killed_node_misses_no_pixel_and_paints_on(stage: St
     async with stage.mortal_node("ws-1") as process:
         page = await opened(stage)
         await press(page, "Enter")
-        await shows(page, f"{MIDDLE} · red")
+        await shows(page, f"{MIDDLE} · red")  # which the page hopes for at first
+        await press(page, "w")
+        await expect(page.locator("#toast")).to_contain_text("Painted by", timeout=PATIENCE_MS)
         process.kill()
         await expect(page.locator("#state")).to_have_text("reconnecting…", timeout=PATIENCE_MS)
         await press(page, "ArrowUp", "]", "Enter")
