@@ -50,9 +50,8 @@ class LaneKeeper:
         self._make_lane = make_lane
         self._owned: dict[int, tuple[Lane, asyncio.Task[None]]] = {}
         self._quiet_until = 0.0
-        first = (
-            zlib.crc32(mesh.node_id.encode()) % lanes
-        )  # so that workers that start together begin in different places
+        # So that workers that start together begin in different places.
+        first = zlib.crc32(mesh.node_id.encode()) % lanes
         self._order = [(first + step) % lanes for step in range(lanes)]
         self._log = get_logger("bot").bind(app=keys.app)
 
@@ -74,6 +73,8 @@ class LaneKeeper:
             for task in (tasks := self._tasks()):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            with contextlib.suppress(BrokerUnavailable):  # where it was cancelled it is still in the register
+                await self._crew.leave()
 
     def _tasks(self) -> list[asyncio.Task[None]]:
         return [task for _, task in self._owned.values()]
@@ -115,7 +116,7 @@ class LaneKeeper:
         seconds = self._broker.lease_seconds
         seconds = min(seconds, FAST_LEASE_SECONDS) if number == FAST_LANE else seconds
         lease = Lease(self._broker, names, self._worker, seconds=seconds)
-        if not await lease.take():
+        if not await lease.claim():
             return False
         self._start(number, lease)
         return True

@@ -27,7 +27,7 @@ async def lead(lease: Lease, work: Callable[[], Coroutine[Any, Any, None]], cloc
     while True:
         rest = lease.seconds / 6
         try:
-            if await lease.take() and await while_held(lease, work()):
+            if await lease.claim() and await while_held(lease, work()):
                 return
         except (*UNREACHABLE, RedisError):
             rest = lease.seconds  # a Redis that stood still lets every lease run out: give their owners time

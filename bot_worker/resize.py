@@ -76,7 +76,7 @@ class Resize:
         """
         keys = self._keys
         lease = Lease(self._broker, Names(keys.lease("lanes"), keys.fence("lanes")), self._owner)
-        if not await lease.take():
+        if not await lease.claim():
             raise CannotResize(
                 "somebody else changes the lanes now, or did until a moment ago; try again in 10 seconds"
             )

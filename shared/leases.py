@@ -101,6 +101,18 @@ class Lease:
         self._until = asked + self.seconds * SAFETY
         return True
 
+    async def claim(self) -> bool:
+        """Take the lease as `take` does, and give it back where the caller is cancelled before he knows.
+
+        Raises:
+            redis.exceptions.RedisError: Redis did not answer.
+        """
+        try:
+            return await self.take()
+        except asyncio.CancelledError:
+            await self.release()
+            raise
+
     async def release(self) -> None:
         """Give it up, so that another owner need not wait for its end; silent where Redis is gone."""
         if self.fence:
@@ -132,7 +144,7 @@ class Lease:
         """Wait for the lease, give its fence, and release it after the block, which must be shorter than its life."""
         for look in itertools.count():
             with contextlib.suppress(*UNREACHABLE):
-                if await self.take():
+                if await self.claim():
                     break
             await asyncio.sleep(min(self.seconds / 10, LOOK_SECONDS[min(look, len(LOOK_SECONDS) - 1)]))
         try:

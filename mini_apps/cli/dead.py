@@ -67,7 +67,7 @@ def retrying(ids: Sequence[str], *, everything: bool) -> Action:
         lease = Lease(where.broker, Names(keys.lease("lanes"), keys.fence("lanes")), where.node_id)
         try:
             async for letter in _chosen(letters, ids, everything=everything):
-                if not await lease.take():
+                if not await lease.claim():
                     raise Problem("another command works on the lanes now; try again when it is done")
                 try:
                     await letters.put_back(letter)

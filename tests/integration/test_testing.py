@@ -206,6 +206,18 @@ async def test_what_is_sent_while_no_bot_worker_runs_is_handled_by_the_next(mini
         await t.bot.sent("ada", "Hello Ada!")
 
 
+async def test_the_next_bot_worker_has_all_that_a_killed_one_had(mini_app_test: Make) -> None:
+    async with mini_app_test(Wave) as t:
+        for name in ("ada", "ben", "carol"):  # over both lanes
+            await t.user(name).sends("/start")
+            await t.bot.sent(name, "Hello")
+        await t.worker.kill()
+        await t.worker.start()
+        for name in ("ada", "ben", "carol"):
+            await t.user(name).sends("/start")
+            await t.bot.sent(name, "Hello")
+
+
 async def test_an_error_in_a_hook_is_told_where_a_message_is_missed(mini_app_test: Make) -> None:
     class Broken(App):
         async def on_telegram_message(self, event: Any) -> Any:
