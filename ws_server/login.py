@@ -79,7 +79,8 @@ async def _log_in(node: "Node", connection: "Connection", inbox: Inbox, login: L
     except LoginRefused as refusal:
         _refuse(node, connection, refusal.code, refusal.reason)
     except (*UNREACHABLE, RedisError, BrokerUnavailable) as error:
-        log.warning("no login without Redis", app=app.name, error=type(error).__name__)
+        why = str(error) if isinstance(error, BrokerUnavailable) else type(error).__name__  # others may quote commands
+        log.warning("no login without Redis", app=app.name, error=why)
         _refuse(node, connection, CloseCode.NO_BROKER, CloseCode.NO_BROKER.reason)
     except Exception:
         log.exception("a login failed", app=app.name)

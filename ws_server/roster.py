@@ -73,6 +73,8 @@ class Roster:
         self._dead: set[str] = set()
         self._abandoned: set[str] = set()
         self._waking = asyncio.Event()
+        self._renewing = asyncio.Lock()
+        self._touch: asyncio.Task[None] | None = None
         self._offline: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -103,7 +105,9 @@ class Roster:
         if self._told.get(seat) == self._owner and seat not in self._busy:
             return  # another client of the user is here
         if not self._vigil.current(self._node.now()):
-            raise BrokerUnavailable("this node was out of touch with Redis for a moment")
+            await asyncio.shield(self._touching())
+            if not self._vigil.current(self._node.now()):
+                raise BrokerUnavailable("this node was out of touch with Redis for a moment")
         await asyncio.shield(self._settle(seat))
         if self._told.get(seat) != self._owner and connection in self._members.get(seat, ()):
             raise BrokerUnavailable("Redis did not confirm that the user is present")
@@ -187,7 +191,20 @@ class Roster:
             await self._clock.wait(self._waking, self._pause, late=self._vigil.life / 4)
             self._waking.clear()
             with contextlib.suppress(BrokerUnavailable):
-                await self._renew()
+                async with self._renewing:
+                    await self._renew()
+
+    def _touching(self) -> "asyncio.Task[None]":
+        """Get in touch with Redis again after an interruption, once for all who come meanwhile."""
+        if self._touch is None or self._touch.done():
+            self._touch = self._node.spawn(self._renew_now())
+        return self._touch
+
+    async def _renew_now(self) -> None:
+        with contextlib.suppress(BrokerUnavailable):
+            async with self._renewing:
+                if not self._vigil.current(self._node.now()):
+                    await self._renew()
 
     async def _renew(self) -> None:
         asked = self._node.now()

@@ -17,6 +17,7 @@ from shared.broker import Broker
 from shared.nodes import live_nodes
 from shared.settings import load
 from support import TOKEN, eventually
+from ws_server.node import Node
 
 ROOM = "room:1"
 HALL = "hall"
@@ -344,3 +345,19 @@ async def _answers(page: Page) -> bool:
 def _redis(valkey: EmbeddedValkey, prefix: str) -> dict[str, str]:
     found = {"REDIS__URL": valkey.url, "REDIS__PREFIX": prefix, **_settings(GRACE)}
     return {f"MINI_APPS__{key}": value for key, value in found.items()}
+
+
+async def test_who_comes_in_the_moment_after_an_interruption_is_let_in(
+    valkey: EmbeddedValkey, prefix: str, tmp_path: Path, nodes: list[Node]
+) -> None:
+    cluster = Cluster(tmp_path, valkey.url, prefix, **_settings(GRACE))
+    try:
+        node = await cluster.node("ws-1")
+        (roster,) = nodes[0].presence._rosters.values()
+        roster._vigil.interrupted()  # as when the bus was rebuilt, and the next renewal is still to come
+        async with node.user(ADA) as ada, node.user(BEN) as ben:
+            await _enter(ada)
+            await _enter(ben)
+            assert await _who(ben) == [ADA, BEN]
+    finally:
+        await cluster.aclose()
