@@ -4,7 +4,6 @@ import asyncio
 import functools
 import inspect
 import ssl
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -20,8 +19,6 @@ from shared.settings import RedisSettings
 
 COMMAND_TIMEOUT: Final = 5.0  # seconds
 CONNECT_TIMEOUT: Final = 2.0  # seconds
-
-Leader = Callable[[], Awaitable[Address]]
 
 
 class BrokerUnavailable(Exception):
@@ -90,7 +87,7 @@ def interruptible(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     return Interruptible
 
 
-def led(kind: type[AbstractConnection], leader: Leader) -> type[AbstractConnection]:
+def led(kind: type[AbstractConnection], sentinels: "Sentinels") -> type[AbstractConnection]:
     """Make connections of this kind go to the server that has the role now, and leave it once it has it no more.
 
     Source: https://redis.io/docs/latest/develop/reference/sentinel-clients/
@@ -100,13 +97,17 @@ def led(kind: type[AbstractConnection], leader: Leader) -> type[AbstractConnecti
         async def connect(self) -> None:
             if self.is_connected:
                 return
-            self.host, self.port = await leader()
-            await super().connect()
-            await self.send_command("ROLE")
-            role, *_ = await self.read_response()
-            if role != b"master":
-                await self.disconnect()
-                raise RedisConnectionError(f"{self.host}:{self.port} is no master (yet)")
+            self.host, self.port = named = await sentinels.leader()
+            try:
+                await super().connect()
+                await self.send_command("ROLE")
+                role, *_ = await self.read_response()
+                if role != b"master":
+                    await self.disconnect()
+                    raise RedisConnectionError(f"{named} is no master (yet)")
+            except (RedisError, OSError, TimeoutError):
+                sentinels.doubt(named)
+                raise
 
         async def read_response(self, *args: Any, **options: Any) -> Any:
             try:
@@ -138,6 +139,7 @@ class Sentinels:
             "db": 0,
         }
         self._sentinels: list[Any] = [Redis(host=host, port=port, **options) for host, port in place.hosts]
+        self._named: dict[Any, Address] = {}  # what each said last
 
     async def leader(self) -> Address:
         """Ask which server has the role now, the sentinel first that answered last.
@@ -158,10 +160,18 @@ class Sentinels:
                 if found:
                     self._sentinels.remove(sentinel)
                     self._sentinels.insert(0, sentinel)
-                    return Address(found[0].decode(), int(found[1]))
+                    self._named[sentinel] = Address(found[0].decode(), int(found[1]))
+                    return self._named[sentinel]
         if refusal is not None:
             raise AuthenticationError(f"a sentinel refuses us: {refusal}; see redis.sentinel-password")
         raise RedisConnectionError(f"no sentinel answers that knows {self._master!r}")
+
+    def doubt(self, address: Address) -> None:
+        """Ask others first: the server that is named there is not to be had, or is none that has the role.
+
+        After two failovers in a row one sentinel may go on naming the server of the first, for minutes.
+        """
+        self._sentinels.sort(key=lambda sentinel: self._named.get(sentinel) == address)
 
     async def aclose(self) -> None:
         """Close the connections to them."""

@@ -65,7 +65,7 @@ class Single:
         if self.sentinels is None:
             pool = kind.from_url(self._url, **options)
         else:
-            pool = kind(connection_class=led(self._kind, self.sentinels.leader), **options)
+            pool = kind(connection_class=led(self._kind, self.sentinels), **options)
         pool.connection_class = interruptible(pool.connection_class)  # type: ignore[arg-type]  # classes are hashable
         self._pools.append(pool)
         return pool

@@ -9,11 +9,13 @@ import pytest
 
 from bench.failover.course import run
 from bench.servers import SentinelSet
+from bench.servers.server import DOWN_AFTER_MS
 from shared import history
 from shared.broker import Broker, BrokerUnavailable, BrokerUnfit
 from shared.bus import Bus
 from shared.bus_frames import Message
 from shared.leases import Lease, Names
+from shared.one_server import LOOK_SECONDS
 from shared.settings import RedisSettings
 from support import eventually
 from topology_rig import deployed, put_through_its_paces
@@ -99,6 +101,30 @@ async def test_a_master_that_is_replaced_while_it_answers_is_left(sentinels: Sen
         await eventually(lambda: bus.trouble() is None and gaps)
         assert sentinels.master() is not old
     await asyncio.to_thread(sentinels.heal)
+
+
+async def test_a_sentinel_that_names_the_wrong_server_keeps_nobody_away(sentinels: SentinelSet, prefix: str) -> None:
+    """As one does for a while after two failovers in a row."""
+    master, wrong = sentinels.master(), sentinels.sentinels[0].client
+    replica = sentinels.replicas_of(master)[0]
+
+    def name(port: int, *more: tuple[str, str | int]) -> None:
+        wrong.execute_command("SENTINEL", "REMOVE", "mesh")
+        wrong.execute_command("SENTINEL", "MONITOR", "mesh", "127.0.0.1", port, 2)
+        for words in more:
+            wrong.execute_command("SENTINEL", "SET", "mesh", *words)
+
+    name(replica.port)  # and without the password it learns nothing of what the others know
+    try:
+        async with Broker(settings(sentinels, prefix)) as broker, Bus(broker, "n1") as bus:
+            assert await bus.call("SET", broker.keys.app("chat").own("a"), "1")
+            await asyncio.sleep(2 * LOOK_SECONDS)
+            assert bus.trouble() is None
+            assert await broker.client.get(broker.keys.app("chat").own("a")) == b"1"
+    finally:
+        life = ("down-after-milliseconds", DOWN_AFTER_MS), ("failover-timeout", 3000)
+        name(master.port, ("auth-pass", PASSWORD), *life)
+        await asyncio.to_thread(sentinels.heal)
 
 
 async def test_a_failover_loses_nothing_that_was_confirmed(sentinels: SentinelSet, prefix: str) -> None:
