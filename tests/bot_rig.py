@@ -202,7 +202,7 @@ def message(number: int, chat: int, text: str, kind: str = "message") -> dict[st
 @contextlib.asynccontextmanager
 async def rig(broker: Broker, path: Path) -> AsyncIterator[Rig]:
     """Start a sandbox with the bots `bot` and `other`; everything is gone afterwards."""
-    broker.lease_seconds = 1.5
+    broker.lease_seconds = 4  # longer than a busy machine stands still, short enough to wait for
     bots = (BotConfig("bot", TOKEN), BotConfig("other", "43:sandbox-other"))
     application = create_app(SandboxConfig(bots=bots))
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
