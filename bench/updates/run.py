@@ -172,10 +172,13 @@ class Proof:
 
     async def _kill_gateway(self, broker: Broker) -> None:
         """Kill the gateway and start it again, as a supervisor does, and see when it takes updates again."""
-        last = await self._newest(broker)
+        last: tuple[int, int] | None = None
 
         async def takes() -> bool:
-            return await self._newest(broker) > last
+            nonlocal last
+            newest = await self._newest(broker)
+            last = last or newest  # the first look is between its death and its return
+            return newest > last
 
         await self._kill("the gateway", broker, "gateway", "", takes)
 
