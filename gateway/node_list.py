@@ -1,10 +1,10 @@
 """The live WebSocket nodes as this gateway sees them, read from Redis once a second and not per request."""
 
+import itertools
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 import structlog
 from redis.exceptions import RedisError
@@ -22,9 +22,7 @@ Sample = Callable[[Sequence[Node], int], list[Node]]
 log = structlog.get_logger("nodes")
 
 
-def pick(
-    nodes: Sequence[Node], sample: Sample = random.sample, coming: Mapping[str, int] = MappingProxyType({})
-) -> Node | None:
+def pick(nodes: Sequence[Node], sample: Sample = random.sample, coming: Sequence[str] = ()) -> Node | None:
     """Return the less loaded of two random nodes that take new clients, or None when there is none.
 
     Always taking the least loaded node would send everybody to the same one until the next reading; two random choices
@@ -33,11 +31,13 @@ def pick(
     Args:
         nodes: all live nodes.
         sample: chooses so many different ones of them.
-        coming: clients sent to each node, by id, that its own count may not have yet.
+        coming: the nodes, by id and in order, to which clients were sent that its own count may not have yet. Of two
+            with equal load that one is taken to which nobody was sent for longer.
     """
+    sent, latest = Counter(coming), dict(zip(coming, itertools.count(), strict=False))
     open_nodes = [node for node in nodes if not node.draining and not _full(node)]
     chosen = sample(open_nodes, min(2, len(open_nodes)))
-    return min(chosen, key=lambda node: node.connections + coming.get(node.id, 0), default=None)
+    return min(chosen, key=lambda node: (node.connections + sent[node.id], latest.get(node.id, -1)), default=None)
 
 
 def _full(node: Node) -> bool:
@@ -73,7 +73,7 @@ class NodeList(Periodic):
         now = time.monotonic()
         while self._sent and self._sent[0][0] < now - REFRESH_SECONDS - self._broker.lease_seconds / 3:
             self._sent.popleft()  # a node writes its count each third of its lease, so by now it is in
-        node = pick(self._nodes, coming=Counter(node_id for _, node_id in self._sent))
+        node = pick(self._nodes, coming=[node_id for _, node_id in self._sent])
         if node is not None:
             self._sent.append((now, node.id))
         return node

@@ -44,6 +44,14 @@ def test_equal_nodes_share_and_the_least_loaded_does_not_get_all() -> None:
 
 def test_clients_on_their_way_count() -> None:
     nodes = [node("a", 7), node("b", 3)]
-    chosen = pick(nodes, coming={"b": 5})
+    chosen = pick(nodes, coming=["b"] * 5)
     assert chosen is not None
     assert chosen.id == "a"
+
+
+def test_equal_nodes_take_turns() -> None:
+    nodes = [node("a"), node("b")]
+    for last, first in (("a", "b"), ("b", "a")) * 10:
+        chosen = pick(nodes, coming=[first, last])
+        assert chosen is not None
+        assert chosen.id == first
